@@ -1,0 +1,31 @@
+# The first call makes .venv, a minute or two; later calls start at once. See .ci/bootstrap.py, also for GPUs.
+#   make test ARGS="-k sphere -x"             arguments for pytest
+#   make test REPSIM_GEO_PROFILE=ci           a hypothesis profile: default, ci, or one of tests/conftest.py
+#   make PYTHON=python3.12 ...                another Python
+
+PYTHON ?= python3
+IN_VENV = $(PYTHON) .ci/bootstrap.py
+
+help:
+	@echo "make demo    compare trained networks, draw the pictures"
+	@echo "make test    run the tests and the examples in the docs"
+	@echo "make lint    check style, types and who imports whom"
+	@echo "make clean   remove all that make has made, .venv too"
+
+demo:
+	@$(IN_VENV) python -m repsim_geo.demo $(ARGS)
+
+test:
+	@$(IN_VENV) python -m pytest $(if $(REPSIM_GEO_PROFILE),--hypothesis-profile=$(REPSIM_GEO_PROFILE)) $(ARGS)
+
+lint:
+	$(IN_VENV) ruff check .
+	$(IN_VENV) ruff format --check .
+	$(IN_VENV) basedpyright
+	$(IN_VENV) lint-imports --no-logo
+
+clean:
+	rm -rf .venv demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help demo test lint clean
