@@ -1,0 +1,113 @@
+"""
+repsim_geo: the Riemannian geometry of representations, built on geoopt.
+
+Names are imported on first use, so that ``import repsim_geo`` costs little; what a name needs (geoopt,
+scikit-learn, ...) is loaded with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from repsim_geo.compare import compare as compare
+    from repsim_geo.errors import ConvergenceWarning as ConvergenceWarning
+    from repsim_geo.errors import CutLocusWarning as CutLocusWarning
+    from repsim_geo.errors import DegenerateRepresentationError as DegenerateRepresentationError
+    from repsim_geo.errors import DegenerateRepresentationWarning as DegenerateRepresentationWarning
+    from repsim_geo.errors import NotOnManifoldError as NotOnManifoldError
+    from repsim_geo.errors import ShapeError as ShapeError
+    from repsim_geo.errors import UnknownMetricError as UnknownMetricError
+    from repsim_geo.kernels.base import Kernel as Kernel
+    from repsim_geo.kernels.length_scales import Fixed as Fixed
+    from repsim_geo.kernels.length_scales import Median as Median
+    from repsim_geo.kernels.linear import Linear as Linear
+    from repsim_geo.kernels.rbf import RBF as RBF
+    from repsim_geo.manifolds.actions import Orthogonal as Orthogonal
+    from repsim_geo.manifolds.actions import SpecialOrthogonal as SpecialOrthogonal
+    from repsim_geo.manifolds.base import RiemannianManifold as RiemannianManifold
+    from repsim_geo.manifolds.flat import Flat as Flat
+    from repsim_geo.manifolds.functional import alexandrov_curvature as alexandrov_curvature
+    from repsim_geo.manifolds.functional import angle as angle
+    from repsim_geo.manifolds.functional import geodesic as geodesic
+    from repsim_geo.manifolds.functional import midpoint as midpoint
+    from repsim_geo.manifolds.functional import path as path
+    from repsim_geo.manifolds.quotient import Quotient as Quotient
+    from repsim_geo.manifolds.sphere import UnitSphere as UnitSphere
+    from repsim_geo.metrics.angular_cka import AngularCKA as AngularCKA
+    from repsim_geo.metrics.base import MetricCard as MetricCard
+    from repsim_geo.metrics.base import RepresentationMetric as RepresentationMetric
+    from repsim_geo.metrics.shape import AngularShape as AngularShape
+    from repsim_geo.metrics.shape import SizeAndShape as SizeAndShape
+    from repsim_geo.metrics.stress import Stress as Stress
+    from repsim_geo.numerics.subspaces import ColumnCentered as ColumnCentered
+    from repsim_geo.numerics.subspaces import DoubleCentered as DoubleCentered
+    from repsim_geo.numerics.subspaces import Everything as Everything
+    from repsim_geo.numerics.subspaces import Hollow as Hollow
+    from repsim_geo.numerics.subspaces import UCentered as UCentered
+    from repsim_geo.pairwise.engine import pairwise as pairwise
+    from repsim_geo.registry import available_metrics as available_metrics
+    from repsim_geo.registry import register_metric as register_metric
+    from repsim_geo.stats.frechet import FrechetMean as FrechetMean
+
+# Public name -> module that defines it. A test holds this list against the imports above.
+_HOME = {
+    "compare": "compare",
+    "ConvergenceWarning": "errors",
+    "CutLocusWarning": "errors",
+    "DegenerateRepresentationError": "errors",
+    "DegenerateRepresentationWarning": "errors",
+    "NotOnManifoldError": "errors",
+    "ShapeError": "errors",
+    "UnknownMetricError": "errors",
+    "Kernel": "kernels.base",
+    "Fixed": "kernels.length_scales",
+    "Median": "kernels.length_scales",
+    "Linear": "kernels.linear",
+    "RBF": "kernels.rbf",
+    "Orthogonal": "manifolds.actions",
+    "SpecialOrthogonal": "manifolds.actions",
+    "RiemannianManifold": "manifolds.base",
+    "Flat": "manifolds.flat",
+    "alexandrov_curvature": "manifolds.functional",
+    "angle": "manifolds.functional",
+    "geodesic": "manifolds.functional",
+    "midpoint": "manifolds.functional",
+    "path": "manifolds.functional",
+    "Quotient": "manifolds.quotient",
+    "UnitSphere": "manifolds.sphere",
+    "AngularCKA": "metrics.angular_cka",
+    "MetricCard": "metrics.base",
+    "RepresentationMetric": "metrics.base",
+    "AngularShape": "metrics.shape",
+    "SizeAndShape": "metrics.shape",
+    "Stress": "metrics.stress",
+    "ColumnCentered": "numerics.subspaces",
+    "DoubleCentered": "numerics.subspaces",
+    "Everything": "numerics.subspaces",
+    "Hollow": "numerics.subspaces",
+    "UCentered": "numerics.subspaces",
+    "pairwise": "pairwise.engine",
+    "available_metrics": "registry",
+    "register_metric": "registry",
+    "FrechetMean": "stats.frechet",
+}
+
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in ("verify", "viz", "optim", "extract"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,171 @@
+"""Checks of what users hand in; every message says what was expected, what came, and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repsim_geo.errors import DegenerateRepresentationError, ShapeError
+
+_DTYPES = (torch.float32, torch.float64)
+
+
+def as_activations(x: Any, name: str = "x") -> Tensor:
+    """
+    Turn anything array-like into a float tensor of shape (*batch, m, d); the input is never changed.
+
+    Convolutional activations (m, c, h, w), with a batch axis or without, are flattened to (m, c h w).
+
+    Parameters
+    ----------
+    x : Tensor, ndarray or nested sequence
+    name : str
+        What to call it in messages.
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, d)
+
+    Raises
+    ------
+    TypeError
+        Not an array of numbers, or not float32 or float64.
+    ShapeError
+        Fewer than two axes, or an empty axis.
+    """
+    if not isinstance(x, Tensor):
+        try:
+            x = torch.as_tensor(x)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(
+                f"{name} must be a tensor or an array of numbers with shape (m, d), "
+                f"got {type(x).__name__}: {error}"
+            ) from error
+    if x.dtype not in _DTYPES:
+        raise TypeError(
+            f"{name} must hold float32 or float64 numbers, got {str(x.dtype).removeprefix('torch.')}. "
+            f"Convert it with {name}.float() (torch) or {name}.astype('float64') (numpy)."
+        )
+    if x.dim() < 2:
+        raise ShapeError(
+            f"{name} must have shape (m, d), m inputs by d units, got shape {tuple(x.shape)}. "
+            "A single unit is a column: use x[:, None]."
+        )
+    if x.dim() >= 4:
+        x = x.flatten(-3)
+    if 0 in x.shape:
+        raise ShapeError(f"{name} must not be empty, got shape {tuple(x.shape)}.")
+    return x
+
+
+def check_finite(x: Tensor, name: str = "x") -> None:
+    """
+    Refuse nan and infinity.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+    name : str
+
+    Raises
+    ------
+    ValueError
+    """
+    bad = ~x.isfinite()
+    if bool(bad.any()):
+        rows = bad.any(-1).reshape(-1, x.shape[-2]).any(0).nonzero().flatten().tolist()
+        raise ValueError(
+            f"{name} must be finite, got nan or infinity in {len(rows)} of {x.shape[-2]} rows "
+            f"(first: row {rows[0]}). "
+            "Remove these inputs from every network, or find the layer that overflows."
+        )
+
+
+def check_rows(x: Tensor, fewest: int, metric: str, name: str = "x") -> None:
+    """
+    Refuse fewer inputs than a metric needs.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+    fewest : int
+    metric : str
+        Name of the metric, for the message.
+    name : str
+
+    Raises
+    ------
+    ShapeError
+    """
+    m = x.shape[-2]
+    if m < fewest:
+        raise ShapeError(
+            f"{metric} needs at least {fewest} inputs (rows), got {m} in {name}. "
+            "Record more inputs; rows are inputs and columns are units."
+        )
+
+
+def check_varies(x: Tensor, name: str = "x") -> None:
+    """
+    Refuse a representation in which all rows are equal up to rounding.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+    name : str
+
+    Raises
+    ------
+    DegenerateRepresentationError
+    """
+    largest = x.abs().amax((-2, -1))
+    spread = (x.amax(-2) - x.amin(-2)).amax(-1)
+    constant = spread <= 4 * torch.finfo(x.dtype).eps * largest
+    if bool(constant.any()):
+        which = "" if x.dim() == 2 else f" (batch entry {int(constant.flatten().nonzero()[0])})"
+        raise DegenerateRepresentationError(
+            f"{name} is constant{which}: all rows are equal, so there is nothing to compare. "
+            "Check for a dead layer, or leave this network out."
+        )
+
+
+def check_pair(x: Tensor, y: Tensor, caller: str, names: tuple[str, str] = ("x", "y")) -> None:
+    """
+    Refuse two representations that do not describe the same inputs or do not live together.
+
+    Parameters
+    ----------
+    x, y : Tensor, shape (*batch, m, d)
+    caller : str
+        Function that was called, for the message.
+    names : tuple of str
+
+    Raises
+    ------
+    ShapeError
+        Different numbers of rows.
+    TypeError
+        Different dtypes.
+    ValueError
+        Different devices.
+    """
+    first, second = names
+    if x.shape[-2] != y.shape[-2]:
+        raise ShapeError(
+            f"{first} and {second} must describe the same inputs: "
+            f"got {x.shape[-2]} rows and {y.shape[-2]} rows. "
+            f"{caller} pairs row i of {first} with row i of {second}; select the common inputs first."
+        )
+    if x.dtype != y.dtype:
+        a, b = (str(t.dtype).removeprefix("torch.") for t in (x, y))
+        raise TypeError(
+            f"{first} and {second} must have one dtype, got {a} and {b}. "
+            f"Convert one of them, for example {second}.to({first}.dtype)."
+        )
+    if x.device != y.device:
+        raise ValueError(
+            f"{first} and {second} must be on one device, got {x.device} and {y.device}. "
+            f"Move one of them, for example {second}.to({first}.device)."
+        )

@@ -1,0 +1,1 @@
+"""Geometry only: every file is one concept, and none of them knows what activations are."""

@@ -1,0 +1,192 @@
+"""Groups that act on points from the right, ``x -> x g``, and can be divided out by `Quotient`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from repsim_geo.numerics.alignment import Aligned, align, finite_svd, working_precision
+from repsim_geo.numerics.sylvester import skew_sylvester
+
+
+@dataclass(frozen=True)
+class Orthogonal:
+    """
+    Rotations and reflections of the p columns, the group O(p).
+
+    Zero columns are harmless: shapes of different widths can be padded to a common one without
+    changing any distance.
+    """
+
+    special = False
+
+    def align(self, x: Tensor, y: Tensor) -> Aligned:
+        """
+        Move `y` as close as possible to `x` by an element of the group.
+
+        Parameters
+        ----------
+        x, y : Tensor, shape (*batch, m, p)
+
+        Returns
+        -------
+        Aligned
+            The moved matrix, and the group element (*batch, p, p).
+        """
+        return align(x, y, special=self.special)
+
+    def vertical(self, x: Tensor, w: Tensor) -> Tensor:
+        """
+        Part of `w` that only moves `x` along its orbit: ``x a`` with skew-symmetric `a`.
+
+        Parameters
+        ----------
+        x, w : Tensor, shape (*batch, m, p)
+
+        Returns
+        -------
+        Tensor, shape (*batch, m, p)
+
+        Notes
+        -----
+        `a` solves ``{x'x, a} = x'w - w'x``. The equation is set up in the right singular vectors of
+        `x`, where its entries are accurate relative to the singular values they belong to; forming
+        ``x'x`` first would lose digits with the square of the condition number. Directions in which
+        `x` has no extent are left alone, so the result is right at any rank, and for m < p.
+        """
+        basis, squares = singular_basis(x)
+        a, b = working_precision(x) @ basis, working_precision(w) @ basis
+        t = a.mT @ b
+        turn = skew_sylvester(a.mT @ a, t - t.mT, squares)
+        return (a @ turn @ basis.mT).to(w.dtype)
+
+    def bracket(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """
+        Vertical vector ``x a`` with ``{x'x, a} = v'u - u'v``: O'Neill's tensor of horizontal `u`, `v`.
+
+        Parameters
+        ----------
+        x, u, v : Tensor, shape (*batch, m, p)
+
+        Returns
+        -------
+        Tensor, shape (*batch, m, p)
+        """
+        basis, squares = singular_basis(x)
+        a, u, v = (working_precision(w) @ basis for w in (x, u, v))
+        t = v.mT @ u
+        return (a @ skew_sylvester(a.mT @ a, t - t.mT, squares) @ basis.mT).to(x.dtype)
+
+    def orbit_dim(self, p: int, rank: int) -> int:
+        """Dimension of the orbit of a matrix with p columns and this rank."""
+        return p * (p - 1) // 2 - (p - rank) * (p - rank - 1) // 2
+
+    def room(self, singular_values: Tensor, rank: int) -> Tensor:
+        """
+        How far a point is from the nearest one with larger symmetry: its injectivity radius.
+
+        Parameters
+        ----------
+        singular_values : Tensor, shape (*batch, k), descending
+        rank : int
+            The largest rank that a point can have.
+
+        Returns
+        -------
+        Tensor, shape (*batch)
+            The smallest singular value that a generic point has (Massart and Absil 2020).
+        """
+        return singular_values[..., rank - 1]
+
+    def smallest_sum(self, eigenvalues: Tensor) -> Tensor:
+        """
+        Quantity whose first zero along a geodesic is the cut time.
+
+        Parameters
+        ----------
+        eigenvalues : Tensor, shape (*batch, p), ascending
+            Of ``x' exp_x(t v)``.
+
+        Returns
+        -------
+        Tensor, shape (*batch)
+        """
+        return eigenvalues[..., 0]
+
+    def sample(self, p: int, *, dtype=None, device=None, generator: torch.Generator | None = None) -> Tensor:
+        """
+        Uniformly distributed element of the group.
+
+        Parameters
+        ----------
+        p : int
+        dtype : torch.dtype, optional
+        device : torch.device, optional
+        generator : torch.Generator, optional
+
+        Returns
+        -------
+        Tensor, shape (p, p)
+        """
+        source = device if generator is None else generator.device
+        normal = torch.randn(p, p, dtype=dtype, device=source, generator=generator).to(device)
+        q, r = torch.linalg.qr(normal)
+        return q * r.diagonal().sign()
+
+
+@dataclass(frozen=True)
+class SpecialOrthogonal(Orthogonal):
+    """
+    Rotations of the p columns without reflections, the group SO(p).
+
+    Only for matrices of one fixed width p < m: a padded zero column would make a reflection free, and
+    all distances would be those of O(p).
+    """
+
+    special = True
+
+    def room(self, singular_values: Tensor, rank: int) -> Tensor:
+        """Root of the summed squares of the two smallest singular values."""
+        if singular_values.shape[-1] < 2:
+            return torch.full_like(singular_values[..., 0], torch.inf)
+        return singular_values[..., -2:].square().sum(-1).sqrt()
+
+    def smallest_sum(self, eigenvalues: Tensor) -> Tensor:
+        """Sum of the two smallest eigenvalues; see the base class."""
+        return (
+            eigenvalues[..., :2].sum(-1)
+            if eigenvalues.shape[-1] > 1
+            else torch.ones_like(eigenvalues[..., 0])
+        )
+
+    def sample(self, p: int, *, dtype=None, device=None, generator: torch.Generator | None = None) -> Tensor:
+        """Uniformly distributed rotation; shape (p, p)."""
+        q = super().sample(p, dtype=dtype, device=device, generator=generator)
+        return torch.cat([q[:, :-1], q[:, -1:] * torch.linalg.det(q)], -1)
+
+
+@torch.no_grad()
+def singular_basis(x: Tensor, eps: float | None = None) -> tuple[Tensor, Tensor]:
+    """
+    Right singular vectors and squared singular values of a matrix, constants for autograd.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, p)
+    eps : float, optional
+        Relative rounding of the entries of `x`, if they were computed in less precision than their dtype.
+        Directions weaker than that are noise: their singular values are set to zero.
+
+    Returns
+    -------
+    basis : Tensor, shape (*batch, p, p)
+    squares : Tensor, shape (*batch, p), descending
+    """
+    m, p = x.shape[-2:]
+    eps = torch.finfo(x.dtype).eps if eps is None else eps
+    _, s, vh = finite_svd(working_precision(x.detach()), full_matrices=m < p)
+    resolution = max(m, p) * eps * s[..., :1]
+    s = torch.where(s > resolution, s, torch.zeros_like(s))
+    return vh.mT.contiguous(), torch.nn.functional.pad(s.square(), (0, p - s.shape[-1]))

@@ -1,0 +1,351 @@
+"""What every manifold of the package provides, on top of ``geoopt.Manifold``."""
+
+from __future__ import annotations
+
+import math
+
+import geoopt
+import torch
+from geoopt.manifolds.base import Manifold, ScalingInfo
+from torch import Tensor
+
+from repsim_geo.manifolds import functional
+from repsim_geo.numerics.norms import safe_sqrt, trailing
+from repsim_geo.numerics.subspaces import Everything
+
+# Rows of a distance matrix are computed together as long as the intermediate tensors stay below this
+# many elements (128 MiB in float64).
+_BLOCK_ELEMENTS = 2**24
+
+
+class RiemannianManifold(Manifold):
+    """
+    Base class: a ``geoopt.Manifold`` with exact geodesics, honest transport and declared facts.
+
+    A subclass writes ``inner``, ``expmap``, ``logmap``, ``projx``, ``proju``, ``random``,
+    ``carry`` and the two private checks. Everything else is provided and may be overridden where a
+    direct formula is faster or more accurate.
+
+    Points have shape ``(*batch, *point)`` with ``len(point) == ndim``. All methods broadcast over the
+    leading axes and never mix them. Parameter names are geoopt's, because ``geoopt.Scaled`` binds
+    arguments by name.
+
+    Attributes
+    ----------
+    transport : str
+        What ``transp`` is: "parallel" (isometric) or "projection".
+    diameter : float
+        Largest distance of two points, in the unit of ``dist``; ``inf`` if there is none.
+    spherical : bool
+        Points are unit vectors of a Euclidean space, and geodesics are great circles.
+    """
+
+    __scaling__ = Manifold.__scaling__.copy()
+
+    name = "Riemannian"
+    ndim = 2
+    reversible = False
+
+    transport: str = "parallel"
+    diameter: float = math.inf
+    spherical: bool = False
+
+    # ------------------------------------------------------------------ 1. to implement
+    # inner, expmap, logmap, projx, proju, random, _check_point_on_manifold, _check_vector_on_tangent,
+    # and:
+
+    def carry(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """
+        Parallel transport of `v` along the geodesic ``expmap(x, s u)`` from s = 0 to s = 1.
+
+        Unlike ``transp``, which takes the minimal geodesic to a given point, this follows the given
+        velocity however long it is.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, *point)
+        u : Tensor, shape (*batch, *point)
+            Velocity, tangent at `x`.
+        v : Tensor, shape (*batch, *point)
+            Vector to carry, tangent at `x`.
+
+        Returns
+        -------
+        Tensor, shape (*batch, *point)
+            Tangent at ``expmap(x, u)``.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.carry is not written; transp is the nearest")
+
+    # ------------------------------------------------------------------ 2. provided, override for speed
+
+    def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
+        """Squared geodesic distance, smooth at coincident points; shape (*batch)."""
+        u = self.logmap(x, y)
+        return self.inner(x, u, keepdim=keepdim)
+
+    def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
+        """Geodesic distance; shape (*batch). Its gradient at coincident points is zero."""
+        return safe_sqrt(self.dist2(x, y, keepdim=keepdim))
+
+    def transp(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """Parallel transport of `v` from `x` to `y` along the minimal geodesic."""
+        return self.carry(x, self.logmap(x, y), v)
+
+    def cdist(self, x: Tensor, y: Tensor) -> Tensor:
+        """
+        All distances between two stacks of points.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, n, *point)
+        y : Tensor, shape (*batch, k, *point)
+
+        Returns
+        -------
+        Tensor, shape (*batch, n, k)
+
+        Notes
+        -----
+        Rows are computed in blocks of bounded memory. Entries are those of ``dist``: differences are
+        formed before they are squared, so that near points keep their digits.
+        """
+        x, y = x.unsqueeze(-self.ndim - 1), y.unsqueeze(-self.ndim - 2)
+        axis = -self.ndim - 2
+        rows = max(1, _BLOCK_ELEMENTS // max(1, y.numel()))
+        return torch.cat([self.dist(block, y) for block in x.split(rows, dim=axis)], dim=-2)
+
+    def expmap_transp(self, x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Exponential map, and `v` carried along to it."""
+        return self.expmap(x, u), self.carry(x, u, v)
+
+    def transp_follow_expmap(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """`v` carried along the geodesic with velocity `u`."""
+        return self.carry(x, u, v)
+
+    def retr_transp(self, x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """
+        Retraction, and `v` carried along to it.
+
+        Both vectors are first projected to the tangent space: geoopt's SGD hands over a raw Euclidean
+        gradient in its first step with momentum, and its samplers hand over raw noise.
+        """
+        u, v = self.proju(x, torch.stack(torch.broadcast_tensors(u, v)))
+        return self.retr(x, u), self.carry(x, u, v)
+
+    def transp_follow_retr(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """`v` carried along the path of ``retr``, which is the geodesic with velocity `u`."""
+        return self.retr_transp(x, u, v)[1]
+
+    # ------------------------------------------------------------------ 3. provided, override seldom
+
+    def retr(self, x: Tensor, u: Tensor) -> Tensor:
+        """Exponential map followed by ``projx``, so that rounding never adds up over thousands of steps."""
+        return self.projx(self.expmap(x, u))
+
+    @__scaling__(ScalingInfo())
+    def geodesic(self, t: float | Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """
+        Points of the minimal geodesic from `x` (t = 0) to `y` (t = 1).
+
+        Parameters
+        ----------
+        t : float or Tensor
+            Times; must broadcast against points: shape (k, 1, 1) gives k matrices.
+        x, y : Tensor, shape (*batch, *point)
+
+        Returns
+        -------
+        Tensor, shape (*batch, *point), broadcast with `t`
+        """
+        return self.expmap(x, t * self.logmap(x, y))
+
+    def egrad2rgrad(self, x: Tensor, u: Tensor) -> Tensor:
+        """Riemannian gradient from a Euclidean one: here the orthogonal projection to the tangent space."""
+        return self.proju(x, u)
+
+    def rgrad2egrad(self, x: Tensor, u: Tensor) -> Tensor:
+        """Euclidean gradient from a Riemannian one: undoes ``egrad2rgrad`` on tangent vectors."""
+        return u
+
+    def norm(self, x: Tensor, u: Tensor, *, keepdim: bool = False) -> Tensor:
+        """Length of a tangent vector; its gradient at the zero vector is zero."""
+        return safe_sqrt(self.inner(x, u, keepdim=keepdim))
+
+    @__scaling__(ScalingInfo())
+    def angle(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """
+        Angle at `y` of the geodesic triangle `x`, `y`, `z`, in radians; shape (*batch).
+
+        Zero where a side has no length.
+        """
+        return functional.angle(self, x, y, z)
+
+    def origin(self, *size: int | tuple[int, ...], dtype=None, device=None, seed: int | None = 42) -> Tensor:
+        """
+        Return the same point for the same seed; the global random state is not touched.
+
+        Parameters
+        ----------
+        *size : int, or one tuple of int
+        dtype : torch.dtype, optional
+        device : torch.device, optional
+        seed : int, optional
+
+        Returns
+        -------
+        geoopt.ManifoldTensor
+        """
+        generator = torch.Generator().manual_seed(42 if seed is None else seed)
+        return self.random(*size, dtype=dtype, device=device, generator=generator)
+
+    # ------------------------------------------------------------------ 4. facts
+
+    def dim(self, *point: int | tuple[int, ...]) -> int:
+        """Intrinsic dimension of the manifold of points of this shape: ``dim(m, p)`` or ``dim((m, p))``."""
+        raise NotImplementedError(f"{type(self).__name__}.dim is not known")
+
+    @__scaling__(ScalingInfo(1))
+    def injectivity_radius(self, x: Tensor | None = None) -> float | Tensor:
+        """
+        Radius up to which ``logmap`` inverts ``expmap`` at `x`.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, *point), optional
+            Without it, the infimum over all points.
+
+        Returns
+        -------
+        float or Tensor, shape (*batch)
+        """
+        raise NotImplementedError(f"{type(self).__name__}.injectivity_radius is not known")
+
+    @__scaling__(ScalingInfo(u=-1))
+    def cut_time(self, x: Tensor, u: Tensor) -> Tensor:
+        """
+        Largest time up to which the geodesic ``expmap(x, t u)`` is a shortest path.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, *point)
+        u : Tensor, shape (*batch, *point)
+            Tangent at `x`.
+
+        Returns
+        -------
+        Tensor, shape (*batch)
+            ``inf`` where the geodesic is a shortest path for ever.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.cut_time is not known")
+
+    @__scaling__(ScalingInfo(-2))
+    def sectional_curvature(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """
+        Curvature of the plane spanned by `u` and `v` at `x`; shape (*batch).
+
+        Parallel vectors span no plane: the result is nan.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.sectional_curvature is not known")
+
+    @__scaling__(ScalingInfo(1))
+    def uniqueness_radius(self, x: Tensor) -> Tensor:
+        """
+        Radius for which the Fréchet mean of any data in the open ball around `x` is unique.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, *point)
+
+        Returns
+        -------
+        Tensor, shape (*batch)
+            Zero where no theorem is known.
+        """
+        return x.new_zeros(x.shape[: x.dim() - self.ndim])
+
+    @__scaling__(ScalingInfo(d=-1))
+    def distance_convexity(self, x: Tensor, d: Tensor) -> Tensor:
+        """
+        Lower bound of the Hessian of ``dist2(., y) / 2`` at `x`, for points `y` at distance `d`.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, *point)
+        d : Tensor, shape (*batch)
+
+        Returns
+        -------
+        Tensor, shape (*batch)
+            Smallest eigenvalue; ``-inf`` where no bound is known.
+        """
+        return torch.full_like(d, -math.inf)
+
+    # ------------------------------------------------------------------ helpers for subclasses
+
+    __scaling__["cdist"] = ScalingInfo(1)
+    __scaling__["carry"] = ScalingInfo(u=-1)
+
+    def _expand(self, value: Tensor, *tensors: Tensor, keepdim: bool) -> Tensor:
+        """Broadcast a per-point value over the batches of all arguments; contiguous, so it can be viewed."""
+        batches = [t.shape[: t.dim() - self.ndim] for t in tensors]
+        shape = torch.broadcast_shapes(*batches) + (1,) * (self.ndim * keepdim)
+        return value if value.shape == shape else value.expand(shape).contiguous()
+
+    def extra_repr(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]  # base returns ""
+        """Parameters, for ``repr``."""
+        return ""
+
+    def _normal(self, *size, dtype=None, device=None, generator: torch.Generator | None = None) -> Tensor:
+        """Standard normal tensor of a checked shape; from geoopt's source of randomness, or a generator."""
+        shape = point_shape(size)
+        self._assert_check_shape(shape, "x")
+        source = device if generator is None else generator.device
+        return torch.randn(shape, dtype=dtype, device=source, generator=generator).to(device)
+
+    def _fits(self, subspace: Everything, shape: tuple[int, ...], name: str) -> tuple[bool, str | None]:
+        """Whether tensors of a shape can be points of a manifold in this subspace, and if not, why."""
+        shape = tuple(shape)
+        if len(shape) < self.ndim:
+            return False, f"'{name}' on the {self} needs at least {self.ndim} axes, got shape {shape}"
+        mismatch = subspace.mismatch(*shape[len(shape) - self.ndim :])
+        return mismatch is None, None if mismatch is None else f"'{name}' on the {self}: {mismatch}"
+
+    def _as_point(self, x: Tensor) -> Tensor:
+        return geoopt.ManifoldTensor(x, manifold=self)
+
+
+def point_shape(point: tuple[int | tuple[int, ...], ...]) -> tuple[int, ...]:
+    """
+    Sizes from ``f(4, 3)`` or ``f((4, 3))``, as geoopt accepts both.
+
+    Parameters
+    ----------
+    point : tuple
+
+    Returns
+    -------
+    tuple of int
+    """
+    if len(point) == 1 and not isinstance(point[0], int):
+        point = tuple(point[0])
+    return tuple(int(size) for size in point)  # type: ignore[arg-type]
+
+
+def within(residual: Tensor, size: Tensor, ndim: int, atol: float, rtol: float) -> bool:
+    """
+    Whether a residual is small against ``atol + rtol * size``, in the largest entry of each point.
+
+    Parameters
+    ----------
+    residual, size : Tensor, shape (*batch, *point)
+    ndim : int
+    atol, rtol : float
+
+    Returns
+    -------
+    bool
+        False for nan.
+    """
+    axes = trailing(ndim)
+    bound = atol + rtol * size.abs().amax(axes)
+    return bool((residual.abs().amax(axes) <= bound).all())

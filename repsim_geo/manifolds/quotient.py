@@ -1,0 +1,303 @@
+"""The space of orbits of a group: points are representatives, tangent vectors are horizontal."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repsim_geo.errors import CutLocusWarning
+from repsim_geo.manifolds.actions import Orthogonal
+from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
+from repsim_geo.manifolds.flat import Flat
+from repsim_geo.manifolds.shape_transport import carry_in_flat, carry_in_sphere
+from repsim_geo.manifolds.sphere import UnitSphere
+from repsim_geo.numerics.norms import squared_norm
+from repsim_geo.numerics.tracing import any_true, readable
+
+
+class Quotient(RiemannianManifold):
+    """
+    A flat space or sphere of matrices (m, p) modulo rotations of the columns.
+
+    A point is any representative of its orbit; the distance of two orbits is the shortest distance of their
+    representatives. A tangent vector at `x` is *horizontal*: orthogonal to the orbit, ``x'u`` symmetric.
+    Geodesics are those of the total space that start horizontally.
+
+    Parameters
+    ----------
+    total : Flat or UnitSphere
+        The space before the group is divided out, with Euclidean inner product.
+    action : Orthogonal or SpecialOrthogonal
+
+    Notes
+    -----
+    ``logmap``, ``geodesic`` and ``transp`` rotate their target into the position nearest to `x`;
+    ``transp`` and the pair methods return vectors at the representative that was given or returned.
+    ``expmap`` trusts that its vector is horizontal (``proju`` makes it so).
+
+    Where it is delicate: points whose rank is less than ``min(p, m - 1)`` have larger symmetry. Distances
+    and geodesics are right there, but the tangent space is only a cone. Shortest paths are unique unless
+    aligning leaves a free rotation: ``rank(x'y) < min(rank x, rank y)``. Directions of a point that are
+    weaker than 1e-8 of the strongest are aligned only up to their own size.
+
+    Examples
+    --------
+    >>> import torch
+    >>> shapes = Quotient(Flat(), Orthogonal())
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    >>> quarter_turn = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
+    >>> float(shapes.dist(x, x @ quarter_turn)) < 1e-6
+    True
+    """
+
+    __scaling__ = RiemannianManifold.__scaling__.copy()
+    name = "Quotient"
+
+    def __init__(self, total: Flat | UnitSphere, action: Orthogonal = Orthogonal()):
+        super().__init__()
+        self.total = total
+        self.action = action
+        self.ndim = total.ndim
+        # Horizontal noise is noise on the quotient, so geoopt's samplers are as right as on the total space.
+        self.reversible = total.reversible
+        # A rotation, or the reflection, brings any two unit shapes within a right angle.
+        self.diameter = total.diameter / 2
+
+    # ------------------------------------------------------------------ distances and geodesics
+
+    def inner(self, x: Tensor, u: Tensor, v: Tensor | None = None, *, keepdim: bool = False) -> Tensor:
+        """Inner product of horizontal vectors; shape (*batch)."""
+        return self.total.inner(x, u, v, keepdim=keepdim)
+
+    def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
+        """Squared distance of the orbits; shape (*batch). Derivatives of first and second order are exact."""
+        d2 = _AlignedSquaredDistance.apply(self, *torch.broadcast_tensors(x, y))[0]
+        return d2[..., None, None] if keepdim else d2
+
+    def expmap(self, x: Tensor, u: Tensor) -> Tensor:
+        """Geodesic of the total space with horizontal velocity `u`."""
+        return self.total.expmap(x, u)
+
+    def logmap(self, x: Tensor, y: Tensor) -> Tensor:
+        """Horizontal vector from `x` to the representative of `y` that is nearest to `x`."""
+        return self.total.logmap(x, self.action.align(x, y).matrix)
+
+    # ------------------------------------------------------------------ transport
+
+    def carry(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """
+        Parallel transport of `v` along the geodesic with velocity `u`; exact, see `shape_transport`.
+
+        Warns
+        -----
+        CutLocusWarning
+            When the geodesic runs through a singular point, which shortest paths between regular points
+            never do: there is no parallel transport through it, and a projection of the same length is
+            returned.
+        """
+        end = self.total.expmap(x, u)
+        moved = self.proju(end, (carry_in_sphere if self.total.spherical else carry_in_flat)(x, u, v))
+        before, after = self.norm(x, v, keepdim=True), self.norm(end, moved, keepdim=True)
+        broken = ~((after - before).abs() <= 1e-3 * before)
+        return (
+            torch.where(broken, self._projected(end, v, before, broken), moved) if any_true(broken) else moved
+        )
+
+    def _projected(self, end: Tensor, v: Tensor, length: Tensor, broken: Tensor) -> Tensor:
+        """Stand-in for parallel transport through a singular point: the horizontal part, at full length."""
+        if readable(broken):
+            warnings.warn(
+                "parallel transport through a point of deficient rank does not exist; the vector was "
+                "projected and rescaled instead. Take shorter steps, or fewer columns p, if the direction "
+                "matters.",
+                CutLocusWarning,
+                stacklevel=4,
+            )
+        v = self.proju(end, v)
+        rest = self.norm(end, v, keepdim=True)
+        return v * length / torch.where(rest > 0, rest, 1.0)
+
+    def transp(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """Parallel transport along the minimal geodesic, returned at the representative `y`."""
+        aligned, rotation = self.action.align(x, y)
+        moved = self.carry(x, self.total.logmap(x, aligned), v)
+        return moved @ rotation.mT.to(moved.dtype)
+
+    # ------------------------------------------------------------------ projections
+
+    def projx(self, x: Tensor) -> Tensor:
+        """Nearest point of the total space."""
+        return self.total.projx(x)
+
+    def proju(self, x: Tensor, u: Tensor) -> Tensor:
+        """Orthogonal projection to the horizontal space at `x`."""
+        u = self.total.proju(x, u)
+        # Projected again: at ill-conditioned points the rounding of the vertical part is amplified.
+        return self.total.proju(x, u - self.action.vertical(x, u))
+
+    def rgrad2egrad(self, x: Tensor, u: Tensor) -> Tensor:
+        """Euclidean gradient from a Riemannian one."""
+        return self.total.rgrad2egrad(x, u)
+
+    def random(self, *size, dtype=None, device=None, generator: torch.Generator | None = None) -> Tensor:
+        """Random point of the total space."""
+        return self._as_point(self.total.random(*size, dtype=dtype, device=device, generator=generator))
+
+    # ------------------------------------------------------------------ facts
+
+    def _rank(self, m: int, p: int) -> int:
+        return self.total.subspace.rank(m, p)
+
+    def _room(self, x: Tensor) -> Tensor:
+        return self.action.room(torch.linalg.svdvals(x), self._rank(*x.shape[-2:]))
+
+    def dim(self, *point) -> int:
+        """Dimension of the total space less that of a generic orbit."""
+        m, p = point_shape(point)
+        return self.total.dim(m, p) - self.action.orbit_dim(p, self._rank(m, p))
+
+    def injectivity_radius(self, x: Tensor | None = None) -> float | Tensor:
+        """
+        Smallest singular value that a generic point has (its arc sine on the sphere).
+
+        0 over all points.
+        """
+        if x is None:
+            return 0.0
+        room = self._room(x)
+        return room.clamp(max=1.0).asin() if self.total.spherical else room
+
+    def cut_time(self, x: Tensor, u: Tensor) -> Tensor:
+        """First time at which the smallest eigenvalue of ``x' exp_x(t u)`` vanishes; shape (*batch)."""
+        speed = self.norm(x, u)
+        s, n = x.mT @ x, x.mT @ u
+        if self.total.spherical:
+            n = n / torch.where(speed == 0, 1.0, speed)[..., None, None]
+        tangent = _first_zero(self.action.smallest_sum, *_in_range_of(x, s, n))
+        return tangent.atan() / speed if self.total.spherical else tangent
+
+    def sectional_curvature(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """O'Neill: that of the total space plus three quarters of the squared bracket; shape (*batch)."""
+        area = self.inner(x, u) * self.inner(x, v) - self.inner(x, u, v).square()
+        bracket = squared_norm(self.action.bracket(x, u, v), 2)
+        return self.total.sectional_curvature(x, u, v) + 3 * bracket / area
+
+    def uniqueness_radius(self, x: Tensor) -> Tensor:
+        """
+        Radius for which the mean of data in a ball around `x` is unique; shape (*batch).
+
+        A quarter of the injectivity radius: every minimizer lies within twice the radius of `x`, and in that
+        larger ball the injectivity radius is still twice the radius and the curvature bound asks for less
+        (Afsari 2011, applied to that ball). In size-and-shape space of full width, where the variance is a
+        convex function of the Gram matrix, the mean at a full-rank `x` is unique for any data.
+        """
+        room = self._room(x)
+        m, p = x.shape[-2:]
+        if not self.total.spherical and not self.action.special and p >= self.total.subspace.rank(m, m):
+            resolution = m * torch.finfo(x.dtype).eps * torch.linalg.matrix_norm(x, ord=2)
+            return torch.where(room > resolution, math.inf, 0.0)
+        return room / 4
+
+    def distance_convexity(self, x: Tensor, d: Tensor) -> Tensor:
+        """Comparison with the sphere whose curvature is the largest within distance `d` of `x`."""
+        room = (self._room(x) - d).clamp_min(0)
+        curvature = self.total.spherical + 1.5 / room.square()
+        angle = curvature.sqrt() * d
+        return torch.where(d == 0, 1.0, torch.where(angle < math.pi / 2, angle / angle.tan(), -math.inf))
+
+    def extra_repr(self) -> str:
+        """Parameters, for ``repr``."""
+        return f"{self.total.name}({self.total.extra_repr()}) / {self.action}"
+
+    # ------------------------------------------------------------------ checks
+
+    def _check_shape(self, shape, name):
+        return self.total._check_shape(shape, name)
+
+    def _check_point_on_manifold(self, x, *, atol=1e-5, rtol=1e-5):
+        return self.total._check_point_on_manifold(x, atol=atol, rtol=rtol)
+
+    def _check_vector_on_tangent(self, x, u, *, atol=1e-5, rtol=1e-5):
+        ok, reason = self.total._check_vector_on_tangent(x, u, atol=atol, rtol=rtol)
+        if ok and not within(self.action.vertical(x, u), u, self.ndim, atol, rtol):
+            return False, "not horizontal: x.T @ u is not symmetric"
+        return ok, reason
+
+
+class _AlignedSquaredDistance(torch.autograd.Function):
+    """
+    Squared distance to the aligned point, whose gradient is minus twice the logarithm.
+
+    The optimal rotation needs no derivative in the gradient (envelope theorem), and there its own derivative
+    would only add noise. It does in the Hessian, so when a graph of the backward pass is wanted, the
+    rotation is found again, differentiably.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(manifold: Quotient, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        aligned, rotation = manifold.action.align(x, y)
+        return manifold.total.dist2(x, aligned), aligned, rotation
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.manifold, x, y = inputs
+        _, aligned, rotation = output
+        ctx.mark_non_differentiable(aligned, rotation)
+        ctx.save_for_backward(x, y, aligned, rotation)
+        ctx.save_for_forward(x, y, aligned, rotation)
+
+    @staticmethod
+    def _gradients(ctx: Any) -> tuple[Tensor, Tensor]:
+        x, y, aligned, rotation = ctx.saved_tensors
+        manifold, total = ctx.manifold, ctx.manifold.total
+        if torch.is_grad_enabled():
+            aligned, rotation = manifold.action.align(x, y)
+        u, v = total.logmap(x, aligned), total.logmap(aligned, x)
+        return -2 * total.rgrad2egrad(x, u), -2 * total.rgrad2egrad(y, v) @ rotation.mT.to(v.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, Tensor]:
+        gx, gy = _AlignedSquaredDistance._gradients(ctx)
+        g = grads[0][..., None, None]
+        return None, g * gx, g * gy
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, None, None]:
+        gx, gy = _AlignedSquaredDistance._gradients(ctx)
+        _, dx, dy = tangents
+        rates = [(g * d).sum((-2, -1)) for g, d in ((gx, dx), (gy, dy)) if d is not None]
+        return torch.stack(rates).sum(0), None, None
+
+
+def _in_range_of(x: Tensor, s: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
+    """Restrict two symmetric (p, p) matrices to the row space of `x`, when that is not everything."""
+    m, p = x.shape[-2:]
+    if p < m:
+        return s, n
+    _, _, vh = torch.linalg.svd(x, full_matrices=False)
+    vh = vh[..., : m - 1, :]
+    return vh @ s @ vh.mT, vh @ n @ vh.mT
+
+
+def _first_zero(smallest_sum: Any, s: Tensor, n: Tensor, steps: int = 60) -> Tensor:
+    """First t > 0 at which a concave function of the eigenvalues of ``s + t n`` turns negative, or inf."""
+
+    def positive(t: Tensor) -> Tensor:
+        return smallest_sum(torch.linalg.eigvalsh(s + t[..., None, None] * n)) >= -resolution * (1 + t)
+
+    resolution = s.shape[-1] * torch.finfo(s.dtype).eps * torch.maximum(s, n.abs()).amax((-2, -1))
+    low = s.new_zeros(s.shape[:-2])
+    high = torch.ones_like(low)
+    for _ in range(steps):
+        high = torch.where(positive(high), 2 * high, high)
+    for _ in range(steps):
+        middle = (low + high) / 2
+        inside = positive(middle)
+        low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
+    return torch.where(high >= 2.0**steps, math.inf, high)

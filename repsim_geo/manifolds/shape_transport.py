@@ -1,0 +1,144 @@
+r"""
+Exact parallel transport in shape spaces, R^(m x p) or its unit sphere modulo rotations of the columns.
+
+Along the horizontal line ``g(t) = x + t v`` a horizontal field V is parallel if its derivative is vertical,
+``V' = g A`` with ``{S, A} = V'v - v'V`` and ``S = g'g``. Integrating twice, all of V follows from one
+skew-symmetric matrix f with f(0) = 0::
+
+    V(t) = u + g f' - v f,      {S(t), f'} = {S'(t)/2, f} + t C,      C = u'v - v'u
+
+(primes on matrices are transposes, primes on f derivatives, {a, b} = ab + ba). The coefficients of
+``f = sum_k f_k t^k`` obey, with N = x'v (symmetric) and W = v'v, and f_0 = f_1 = 0::
+
+    (k + 1) {S, f_(k+1)} = (1 - 2k) {N, f_k} + (2 - k) {W, f_(k-1)} + [k = 1] C
+
+The series converges for ``t < 1 / rho``, ``rho = |v S^(-1/2)|``; steps of half that length gain one bit
+a term. On the unit sphere, transport by an angle a along a great circle orthogonal to u is *the same
+matrix* as transport along the line ``x + tan(a) v`` (a cone is flat along its rays), so one routine serves
+both. See docs/math/shape_transport.md for the derivation.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from repsim_geo.manifolds.actions import singular_basis
+from repsim_geo.numerics.alignment import working_precision
+from repsim_geo.numerics.norms import inner, safe_norm
+from repsim_geo.numerics.sylvester import skew_sylvester
+from repsim_geo.numerics.tracing import any_true, readable
+
+# A shortest path never comes nearer to a singular point than its length times the remaining digits, and
+# every step halves or doubles that nearness: twice the number of bits is enough.
+_MAX_STEPS = 128
+_STEPS_WHEN_TRACED = 16
+
+
+def carry_in_flat(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
+    """
+    Carry the horizontal vector `u` along the line ``x + t v``, t from 0 to 1, in size-and-shape space.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, p)
+    v : Tensor, shape (*batch, m, p)
+        Velocity, horizontal at `x`.
+    u : Tensor, shape (*batch, m, p)
+        Horizontal at `x`.
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, p)
+        Horizontal at ``x + v``.
+
+    Notes
+    -----
+    Where it is delicate: at points of deficient rank the space has no tangent space, only a cone, and a
+    vector in a missing direction has no transport. Such directions are frozen for the first step; the
+    result is finite and horizontal but, for them, a choice.
+    """
+    dtype, eps = u.dtype, torch.finfo(u.dtype).eps
+    x, v, u = torch.broadcast_tensors(*(working_precision(w) for w in (x, v, u)))
+    left = x.new_ones(x.shape[:-2])[..., None, None]
+    for _ in range(_steps(x)):
+        basis, squares, rho = _anchor(x, v, eps)
+        step = torch.minimum(left, 0.5 / rho)
+        u = _series(x, v, u, step, basis, squares)
+        x, left = x + step * v, left - step
+        if not any_true(left > 0):
+            break
+    return u.to(dtype)
+
+
+def carry_in_sphere(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
+    """
+    Carry the horizontal vector `u` along the great circle with velocity `v`, in Kendall's shape space.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, p)
+        Unit norm.
+    v, u : Tensor, shape (*batch, m, p)
+        Horizontal at `x`.
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, p)
+        Horizontal at the end of the arc.
+
+    Notes
+    -----
+    The part of `u` along the circle turns with it; the rest is carried as in `carry_in_flat`, in arcs.
+    """
+    dtype, eps = u.dtype, torch.finfo(u.dtype).eps
+    x, v, u = torch.broadcast_tensors(*(working_precision(w) for w in (x, v, u)))
+    left = safe_norm(v, 2, keepdim=True)
+    v = v / torch.where(left == 0, 1.0, left)
+    along = inner(u, v, 2, keepdim=True)
+    u = u - along * v
+    for _ in range(_steps(x)):
+        basis, squares, rho = _anchor(x, v, eps)
+        arc = torch.minimum(left, torch.atan(0.5 / rho))
+        u = _series(x, v, u, arc.tan(), basis, squares)
+        x, v = arc.cos() * x + arc.sin() * v, arc.cos() * v - arc.sin() * x
+        left = left - arc
+        if not any_true(left > 0):
+            break
+    return (u + along * v).to(dtype)
+
+
+def _steps(x: Tensor) -> int:
+    return _MAX_STEPS if readable(x) else _STEPS_WHEN_TRACED
+
+
+def _anchor(x: Tensor, v: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Singular basis of the point, and the reciprocal of the series' radius of convergence."""
+    basis, squares = singular_basis(x, eps)
+    extent = squares.sqrt()[..., None, :]
+    # A direction that is missing in x meets the weakest one that is present.
+    weakest = torch.where(extent > 0, extent, torch.inf).amin(-1, keepdim=True)
+    scaled = v.detach() @ basis / torch.where(extent > 0, extent, weakest)
+    finite = torch.where(scaled.isfinite(), scaled, 0.0)
+    rho = torch.linalg.matrix_norm(finite, ord=2)[..., None, None]
+    return basis, squares, rho.clamp_min(torch.finfo(x.dtype).tiny)
+
+
+def _series(x: Tensor, v: Tensor, u: Tensor, h: Tensor, basis: Tensor, squares: Tensor) -> Tensor:
+    """Carry `u` along ``x + t v`` for t from 0 to h, inside the radius of convergence."""
+    x, v, u = x @ basis, v @ basis, u @ basis
+    s, n, w, c = x.mT @ x, x.mT @ v, v.mT @ v, u.mT @ v
+    c = c - c.mT
+    # Terms are f_k h^(k-1), which stays finite for h = 0.
+    before = torch.zeros_like(c)
+    term = skew_sylvester(s, h * c / 2, squares)
+    value, slope = term, 2 * term
+    for k in range(2, _terms(x)):
+        rhs = (1 - 2 * k) * h * (n @ term) + (2 - k) * h * h * (w @ before)
+        before, term = term, skew_sylvester(s, (rhs - rhs.mT) / (k + 1), squares)
+        value, slope = value + term, slope + (k + 1) * term
+    return (u + (x + h * v) @ slope - h * (v @ value)) @ basis.mT
+
+
+def _terms(x: Tensor) -> int:
+    return 58 if x.dtype == torch.float64 else 29

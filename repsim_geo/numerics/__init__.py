@@ -1,0 +1,1 @@
+"""Mathematics on tensors: no manifold, no data. Every function broadcasts over leading axes."""

@@ -1,0 +1,98 @@
+"""Norms and inner products over trailing axes, with derivatives that are finite at zero."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def trailing(ndim: int) -> tuple[int, ...]:
+    """Return the last `ndim` axes, counted from the end: ``(-2, -1)`` for matrices."""
+    return tuple(range(-ndim, 0))
+
+
+def inner(u: Tensor, v: Tensor, ndim: int, *, keepdim: bool = False) -> Tensor:
+    """
+    Sum of products over the last `ndim` axes.
+
+    Parameters
+    ----------
+    u, v : Tensor, shapes that broadcast
+    ndim : int
+        How many trailing axes belong to one vector.
+    keepdim : bool
+        Keep the summed axes with size one.
+
+    Returns
+    -------
+    Tensor, shape (*batch) or (*batch, 1, ..., 1)
+    """
+    return (u * v).sum(dim=trailing(ndim), keepdim=keepdim)
+
+
+def squared_norm(u: Tensor, ndim: int, *, keepdim: bool = False) -> Tensor:
+    """
+    Sum of squares over the last `ndim` axes.
+
+    Parameters
+    ----------
+    u : Tensor
+    ndim : int
+    keepdim : bool
+
+    Returns
+    -------
+    Tensor, shape (*batch) or (*batch, 1, ..., 1)
+    """
+    return u.square().sum(dim=trailing(ndim), keepdim=keepdim)
+
+
+def safe_sqrt(a: Tensor) -> Tensor:
+    """
+    Square root whose derivative at zero is zero instead of infinite.
+
+    Zero is a subgradient of the norm at the origin, and the only one that no direction prefers. With
+    it the gradient of a distance at coincident points is zero, which is what an optimizer should see.
+
+    Parameters
+    ----------
+    a : Tensor
+        Nonnegative up to rounding; negative entries count as zero.
+
+    Returns
+    -------
+    Tensor
+
+    Notes
+    -----
+    Where it is delicate: both branches of a ``torch.where`` are differentiated, so the untaken one
+    must be finite too. The root is therefore taken of a copy in which zeros were replaced by ones.
+    A nan is kept.
+    """
+    zero = a <= 0
+    return torch.where(zero, torch.zeros_like(a), torch.where(zero, torch.ones_like(a), a).sqrt())
+
+
+def safe_norm(u: Tensor, ndim: int, *, keepdim: bool = False) -> Tensor:
+    """
+    Euclidean norm over the last `ndim` axes, with zero gradient at zero.
+
+    Parameters
+    ----------
+    u : Tensor
+    ndim : int
+    keepdim : bool
+
+    Returns
+    -------
+    Tensor, shape (*batch) or (*batch, 1, ..., 1)
+
+    Examples
+    --------
+    >>> import torch
+    >>> u = torch.zeros(3, requires_grad=True)
+    >>> safe_norm(u, 1).backward()
+    >>> u.grad
+    tensor([0., 0., 0.])
+    """
+    return safe_sqrt(squared_norm(u, ndim, keepdim=keepdim))

@@ -1,0 +1,136 @@
+"""Functions of the singular values of a matrix: ``u f(s) v'`` for ``x = u s v'``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from repsim_geo.numerics.alignment import finite_svd
+
+
+class _Rule(NamedTuple):
+    """Values f_i, and divided differences (f_i - f_j)/(s_i - s_j), (f_i + f_j)/(s_i + s_j), f_i/s_i."""
+
+    value: Tensor
+    difference: Tensor
+    sum: Tensor
+    ratio: Tensor
+
+
+def principal_part(x: Tensor, rank: int) -> Tensor:
+    """
+    Nearest matrix of at most this rank: the leading terms of the singular value decomposition.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+    rank : int
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, d)
+
+    Notes
+    -----
+    Where it is delicate: where the singular values `rank` and `rank` + 1 are equal the nearest matrix is
+    not unique; one is returned, and the derivative across the tie is taken as zero. Other equal
+    singular values are harmless. Differentiable once; a second derivative raises.
+
+    Examples
+    --------
+    >>> import torch
+    >>> principal_part(torch.diag(torch.tensor([3.0, 1.0])), 1)
+    tensor([[3., 0.],
+            [0., 0.]])
+    """
+
+    def rule(s: Tensor) -> _Rule:
+        kept = (torch.arange(s.shape[-1], device=s.device) < rank).to(s.dtype).expand_as(s)
+        i, j = s[..., :, None], s[..., None, :]
+        top = torch.maximum(i, j)
+        both = kept[..., :, None] * kept[..., None, :]
+        across = (kept[..., :, None] - kept[..., None, :]).abs()
+        return _Rule(
+            s * kept, both + across * _ratio(top, (i - j).abs()), both + across * _ratio(top, i + j), kept
+        )
+
+    return _SingularFunction.apply(x, rule)  # type: ignore[no-any-return]
+
+
+def partially_whitened(x: Tensor, whiten: float, scale: float) -> Tensor:
+    """
+    Move singular values towards a common one: ``s -> (1 - whiten) s + whiten * scale``.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+    whiten : float
+        From 0 (nothing) to 1 (all directions get the same extent).
+    scale : float
+        The common singular value.
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, d)
+
+    Notes
+    -----
+    Where it is delicate: at rank drops. A direction without extent has no direction to be stretched
+    in and stays zero, so the map is discontinuous there. Directions weaker than the rounding of the
+    strongest count as absent. Differentiable once; a second derivative raises.
+
+    Examples
+    --------
+    >>> import torch
+    >>> partially_whitened(torch.diag(torch.tensor([4.0, 2.0])), 0.5, 1.0)
+    tensor([[2.5000, 0.0000],
+            [0.0000, 1.5000]])
+    """
+
+    def rule(s: Tensor) -> _Rule:
+        present = s > max(x.shape[-2:]) * torch.finfo(s.dtype).eps * s[..., :1]
+        kept = (present[..., :, None] & present[..., None, :]).to(s.dtype)
+        sums = s[..., :, None] + s[..., None, :]
+        value = torch.where(present, (1 - whiten) * s + whiten * scale, 0.0)
+        return _Rule(
+            value,
+            (1 - whiten) * kept,
+            kept * ((1 - whiten) + _ratio(torch.full_like(sums, 2 * whiten * scale), sums)),
+            _ratio(value, torch.where(present, s, 0.0)),
+        )
+
+    return _SingularFunction.apply(x, rule)  # type: ignore[no-any-return]
+
+
+def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    return torch.where(b > 0, a, 0.0) / torch.where(b > 0, b, 1.0)
+
+
+class _SingularFunction(torch.autograd.Function):
+    """``u f(s) v'``; its derivative is self-adjoint, being the Hessian of a sum over singular values."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rule: Callable[[Tensor], _Rule]) -> Tensor:
+        u, s, vh = finite_svd(x)
+        ctx.save_for_backward(u, s, vh)
+        ctx.rule = rule
+        return (u * rule(s).value[..., None, :]) @ vh
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  # the decorator hides the signature
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor, None]:
+        (g,) = grads
+        u, s, vh = ctx.saved_tensors
+        rule = ctx.rule(s)
+        left, right = u.mT @ g, g @ vh.mT
+        e = left @ vh.mT
+        inner = rule.difference * (e + e.mT) / 2 + rule.sum * (e - e.mT) / 2
+        ratio = rule.ratio
+        outside = u @ (ratio[..., :, None] * (left - e @ vh)) + ((right - u @ e) * ratio[..., None, :]) @ vh
+        return u @ inner @ vh + outside, None
