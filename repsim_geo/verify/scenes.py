@@ -1,0 +1,260 @@
+"""
+Scenes: configurations of points and vectors that break geometry when it is wrong.
+
+Random points hide most mistakes. A scene puts points where formulas divide by zero, where roots have
+infinite slope, where shortest paths meet, and where matrices lose rank. Every scene is a batch of
+independent draws, so that no law is judged by one seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from geoopt.manifolds.base import Manifold
+from torch import Tensor
+
+from repsim_geo.numerics.norms import trailing
+
+# Independent draws of a scene.
+DRAWS = 8
+# Separation of near points relative to their size, and what an ill-conditioned spectrum spans.
+SEPARATION = {torch.float64: 1e-6, torch.float32: 1e-4}
+CONDITION = {torch.float64: 1e4, torch.float32: 1e2}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """
+    Three points, three vectors at the first, and what is known about them.
+
+    Attributes
+    ----------
+    name : str
+    x, y, z : Tensor, shape (draws, *point)
+    u, v, w : Tensor, shape (draws, *point)
+        Tangent at `x`; `u` is shorter than the way to the cut locus.
+    noise : Tensor, shape (draws, *point)
+        An ambient tensor, of the size of the points, neither a point nor a vector.
+    scale : Tensor, shape (draws)
+        Size of the points, in the unit of the distance; residuals are relative to it.
+    near : float
+        A separation that the dtype must still resolve, relative to `scale`.
+    regular : bool
+        Whether the tangent space at all three points is a vector space of full dimension.
+    amplification : float
+        Factor by which rounding errors grow in this scene, whoever computes.
+    """
+
+    name: str
+    x: Tensor
+    y: Tensor
+    z: Tensor
+    u: Tensor
+    v: Tensor
+    w: Tensor
+    noise: Tensor
+    scale: Tensor
+    near: float
+    regular: bool = True
+    amplification: float = 1.0
+
+
+@dataclass(frozen=True)
+class SceneSpec:
+    """How a scene is built; ``build`` returns None where it makes no sense for a manifold."""
+
+    name: str
+    description: str
+    build: Callable[[Manifold, tuple[int, ...], torch.dtype, torch.Generator], Scene | None]
+
+
+def ambient(
+    point: tuple[int, ...], spectrum: Tensor | None, dtype: torch.dtype, generator: torch.Generator
+) -> Tensor:
+    """
+    Tensors of the ambient space, normal or with given singular values (symmetric if square).
+
+    Parameters
+    ----------
+    point : tuple of int
+    spectrum : Tensor, shape (k,), or None
+    dtype : torch.dtype
+    generator : torch.Generator
+
+    Returns
+    -------
+    Tensor, shape (draws, *point)
+    """
+    a = torch.randn(DRAWS, *point, dtype=torch.float64, generator=generator)
+    if spectrum is not None and len(point) == 2:
+        u, _, vh = torch.linalg.svd(a, full_matrices=False)
+        right = u.mT if point[0] == point[1] else vh
+        s = spectrum.double()[: u.shape[-1]]
+        a = (u * torch.nn.functional.pad(s, (0, u.shape[-1] - len(s)))) @ right
+    return a.to(dtype)
+
+
+def size_of(manifold: Manifold, x: Tensor) -> Tensor:
+    """
+    Size of points in the unit of the distance.
+
+    Parameters
+    ----------
+    manifold : geoopt.Manifold
+    x : Tensor, shape (*batch, *point)
+
+    Returns
+    -------
+    Tensor, shape (*batch)
+    """
+    size = manifold.inner(x, x).sqrt()
+    return torch.where(size > 0, size, torch.ones_like(size))
+
+
+def _scene(
+    name: str,
+    manifold: Manifold,
+    points: tuple[Tensor, Tensor, Tensor],
+    dtype: torch.dtype,
+    generator: torch.Generator,
+    amplification: float = 1.0,
+) -> Scene:
+    x, y, z = points
+    scale = size_of(manifold, x)
+    ones = (slice(None), *[None] * manifold.ndim)
+    point = tuple(x.shape[1:])
+    vectors = []
+    for _ in range(3):
+        u = manifold.proju(x, ambient(point, None, dtype, generator))
+        vectors.append(u * (scale / size_of_vector(manifold, x, u))[ones])
+    u, v, w = vectors
+    noise = ambient(point, None, dtype, generator) * x.abs().amax(trailing(manifold.ndim), keepdim=True)
+    reach = torch.full_like(scale, 0.5)
+    cut_time = getattr(manifold, "cut_time", None)
+    if cut_time is not None:
+        reach = torch.minimum(reach, 0.5 * cut_time(x, u))
+    return Scene(
+        name,
+        x,
+        y,
+        z,
+        u * reach[ones],
+        v,
+        w,
+        noise,
+        scale,
+        SEPARATION[dtype],
+        _regular(manifold, x, y, z),
+        amplification,
+    )
+
+
+def size_of_vector(manifold: Manifold, x: Tensor, u: Tensor) -> Tensor:
+    """Length of tangent vectors, one where it vanishes; shape (*batch)."""
+    length = manifold.inner(x, u).sqrt()
+    return torch.where(length > 0, length, torch.ones_like(length))
+
+
+def _regular(manifold: Manifold, *points: Tensor) -> bool:
+    radius = getattr(manifold, "injectivity_radius", None)
+    if radius is None:
+        return True
+    resolution = 1e3 * torch.finfo(points[0].dtype).eps
+    return all(bool((torch.as_tensor(radius(x)) > resolution * size_of(manifold, x)).all()) for x in points)
+
+
+def _three(
+    manifold: Manifold,
+    point: tuple[int, ...],
+    dtype: torch.dtype,
+    generator: torch.Generator,
+    spectrum: Tensor,
+):
+    return tuple(manifold.projx(ambient(point, spectrum, dtype, generator)) for _ in range(3))
+
+
+def _iid(manifold, point, dtype, generator):
+    return _scene("iid", manifold, _three(manifold, point, dtype, generator, None), dtype, generator)
+
+
+def _coincident(manifold, point, dtype, generator):
+    x, _, _ = _three(manifold, point, dtype, generator, None)
+    return _scene("coincident", manifold, (x, x.clone(), x.clone()), dtype, generator)
+
+
+def _close(manifold, point, dtype, generator):
+    scene = _iid(manifold, point, dtype, generator)
+    y, z = (manifold.expmap(scene.x, scene.near * u) for u in (scene.u, scene.v))
+    # Two points this near determine the direction between them only to eps / near.
+    return replace(scene, name="close", y=y, z=z)
+
+
+def _on_geodesic(manifold, point, dtype, generator):
+    scene = _iid(manifold, point, dtype, generator)
+    y = manifold.expmap(scene.x, 0.3 * manifold.logmap(scene.x, scene.z))
+    return replace(scene, name="on_geodesic", y=y)
+
+
+def _near_cut_locus(manifold, point, dtype, generator):
+    cut_time = getattr(manifold, "cut_time", None)
+    if cut_time is None:
+        return None
+    scene = _iid(manifold, point, dtype, generator)
+    t = cut_time(scene.x, scene.u)
+    if not bool(t.isfinite().all()):
+        return None
+    ones = (slice(None), *[None] * manifold.ndim)
+    y = manifold.expmap(scene.x, 0.99 * t[ones] * scene.u)
+    return replace(scene, name="near_cut_locus", y=y, amplification=1e3)
+
+
+def _low_rank(manifold, point, dtype, generator):
+    if len(point) != 2 or min(point) < 2:
+        return None
+    return _scene(
+        "low_rank", manifold, _three(manifold, point, dtype, generator, torch.ones(1)), dtype, generator
+    )
+
+
+def _equal_eigenvalues(manifold, point, dtype, generator):
+    if len(point) != 2:
+        return None
+    spectrum = torch.ones(min(point))
+    return _scene(
+        "equal_eigenvalues", manifold, _three(manifold, point, dtype, generator, spectrum), dtype, generator
+    )
+
+
+def _ill_conditioned(manifold, point, dtype, generator):
+    if len(point) != 2 or min(point) < 2:
+        return None
+    condition = CONDITION[dtype]
+    spectrum = torch.tensor(condition, dtype=torch.float64) ** torch.linspace(
+        0, -1, min(point), dtype=torch.float64
+    )
+    points = _three(manifold, point, dtype, generator, spectrum)
+    return _scene("ill_conditioned", manifold, points, dtype, generator, amplification=condition)
+
+
+def _scaled_by(factor: float, name: str):
+    def build(manifold, point, dtype, generator):
+        points = tuple(manifold.projx(factor * ambient(point, None, dtype, generator)) for _ in range(3))
+        return _scene(name, manifold, points, dtype, generator)
+
+    return build
+
+
+SCENES: tuple[SceneSpec, ...] = (
+    SceneSpec("iid", "independent random points", _iid),
+    SceneSpec("coincident", "three equal points", _coincident),
+    SceneSpec("close", "points a millionth of their size apart (1e-4 in float32)", _close),
+    SceneSpec("on_geodesic", "the second point on the geodesic between the others", _on_geodesic),
+    SceneSpec("near_cut_locus", "the second point at 99 % of the way to the cut locus", _near_cut_locus),
+    SceneSpec("low_rank", "matrices of rank one", _low_rank),
+    SceneSpec("equal_eigenvalues", "matrices with equal singular values", _equal_eigenvalues),
+    SceneSpec("ill_conditioned", "singular values from 1 to 1e-4 (1e-2 in float32)", _ill_conditioned),
+    SceneSpec("tiny", "points scaled by 1e-8", _scaled_by(1e-8, "tiny")),
+    SceneSpec("huge", "points scaled by 1e8", _scaled_by(1e8, "huge")),
+)

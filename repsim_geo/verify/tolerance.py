@@ -1,0 +1,58 @@
+"""
+The one table of tolerances, in units of the rounding error of the dtype.
+
+A residual is relative to the size of the points, so a tolerance has no unit. What it is made of: the number
+of operations behind the residual (the row of the table), times what the scene is known to cost (its
+``amplification``: a nearly singular problem loses digits whoever solves it). A tolerance is never raised to
+make a check pass; the cause is found first.
+"""
+
+from __future__ import annotations
+
+import torch
+
+_ROUNDING = {
+    # One formula, a few operations an entry.
+    "self": 10.0,
+    "rounding": 100.0,
+    # Two or three formulas in a row: exp after log, a decomposition between.
+    "composed": 1000.0,
+    # Transport: a series of sixty terms in several steps, there and back.
+    "transport": 4000.0,
+}
+_FIXED = {
+    # Distances of near points, to one percent whatever the dtype.
+    "one percent": {torch.float64: 1e-2, torch.float32: 1e-2},
+    # Quantities extracted by finite differences, only as good as those; asked in float64 only.
+    "finite difference": {torch.float64: 1e-3, torch.float32: float("inf")},
+    # Yes or no: a shape, a dtype, a finite number.
+    "yes or no": {torch.float64: 0.0, torch.float32: 0.0},
+}
+
+
+def tolerance(kind: str, dtype: torch.dtype, amplification: float = 1.0) -> float:
+    """
+    Largest residual that counts as keeping a law.
+
+    Parameters
+    ----------
+    kind : str
+        Row of the table: "self", "rounding", "composed", "transport", "one percent", "finite difference" or
+        "yes or no".
+    dtype : torch.dtype
+    amplification : float
+        What the scene costs; only rows in units of rounding are multiplied by it.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import torch
+    >>> tolerance("one percent", torch.float32)
+    0.01
+    """
+    if kind in _FIXED:
+        return _FIXED[kind][dtype]
+    return _ROUNDING[kind] * torch.finfo(dtype).eps * amplification

@@ -1,0 +1,82 @@
+"""THE list of manifolds and metrics: everything that must hold for all of them is parametrized by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import repsim_geo as rg
+
+
+@dataclass(frozen=True)
+class Case:
+    """A manifold, and the shape of a point on which to test it."""
+
+    name: str
+    make: Callable[[], rg.RiemannianManifold]
+    point: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class MetricCase:
+    """A metric, and the data on which to test it: m inputs by d units."""
+
+    name: str
+    make: Callable[[], rg.RepresentationMetric]
+    m: int = 12
+    d: int = 4
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _centered() -> rg.ColumnCentered:
+    return rg.ColumnCentered()
+
+
+MANIFOLDS = (
+    Case("flat_vectors", lambda: rg.Flat(1), (4,)),
+    Case("flat_weighted", lambda: rg.Flat(2, weight=3.0), (4, 2)),
+    Case("sphere_of_vectors", lambda: rg.UnitSphere(1), (5,)),
+    Case("circle", lambda: rg.UnitSphere(1), (2,)),
+    Case("hollow_sphere", lambda: rg.UnitSphere(2, rg.Hollow()), (5, 5)),
+    Case("angular_cka", rg.AngularCKA, (6, 6)),
+    Case("angular_cka_debiased", lambda: rg.AngularCKA(debiased=True), (6, 6)),
+    Case("stress", rg.Stress, (5, 5)),
+    Case("size_and_shape", rg.SizeAndShape, (7, 3)),
+    Case("size_and_shape_one_column", rg.SizeAndShape, (6, 1)),
+    Case("size_and_shape_wide", rg.SizeAndShape, (4, 6)),
+    Case("size_and_shape_square", rg.SizeAndShape, (4, 3)),
+    Case("angular_shape", rg.AngularShape, (7, 3)),
+    Case("angular_shape_plane", rg.AngularShape, (6, 2)),
+    Case("angular_shape_wide", rg.AngularShape, (4, 5)),
+    Case(
+        "size_and_shape_rotations",
+        lambda: rg.Quotient(rg.Flat(2, _centered()), rg.SpecialOrthogonal()),
+        (7, 3),
+    ),
+    Case("kendall", lambda: rg.Quotient(rg.UnitSphere(2, _centered()), rg.SpecialOrthogonal()), (7, 3)),
+    Case("uncentered_shapes", lambda: rg.Quotient(rg.Flat(2), rg.Orthogonal()), (5, 3)),
+)
+
+METRICS = (
+    MetricCase("angular_cka", rg.AngularCKA),
+    MetricCase("angular_cka_rbf_median", lambda: rg.AngularCKA(rg.RBF())),
+    MetricCase("angular_cka_rbf_fixed", lambda: rg.AngularCKA(rg.RBF(2.0))),
+    MetricCase("angular_cka_debiased", lambda: rg.AngularCKA(debiased=True)),
+    MetricCase("angular_cka_debiased_rbf", lambda: rg.AngularCKA(rg.RBF(), debiased=True)),
+    MetricCase("stress", rg.Stress),
+    MetricCase("stress_rescaled", lambda: rg.Stress(rescale=True)),
+    MetricCase("stress_rbf", lambda: rg.Stress(rg.RBF(2.0))),
+    MetricCase("size_and_shape", rg.SizeAndShape),
+    MetricCase("size_and_shape_truncated", lambda: rg.SizeAndShape(p=2)),
+    MetricCase("size_and_shape_half_whitened", lambda: rg.SizeAndShape(whiten=0.5)),
+    MetricCase("size_and_shape_whitened", lambda: rg.SizeAndShape(whiten=1.0)),
+    MetricCase("angular_shape", rg.AngularShape),
+    MetricCase("angular_shape_wide", rg.AngularShape, m=6, d=9),
+    MetricCase("angular_shape_half_whitened", lambda: rg.AngularShape(whiten=0.5)),
+    MetricCase("angular_shape_whitened", lambda: rg.AngularShape(whiten=1.0)),
+)

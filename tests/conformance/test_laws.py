@@ -1,0 +1,26 @@
+"""Every law on every scene, for every manifold of `cases.MANIFOLDS`, in float64 and float32."""
+
+import pytest
+import torch
+from cases import MANIFOLDS
+
+from repsim_geo.verify import LAWS, SCENES, check_manifold
+
+PAIRS = [pytest.param(case, scene, id=f"{case}-{scene.name}") for case in MANIFOLDS for scene in SCENES]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize(("case", "scene"), PAIRS)
+def test_laws_hold(case, scene, dtype, seed):
+    check_manifold(case.make(), case.point, scenes=[scene], dtypes=[dtype], seed=seed)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_every_law_is_asked_of_some_manifold(law):
+    for case in MANIFOLDS:
+        report = check_manifold(
+            case.make(), case.point, laws=[law], scenes=SCENES[:1], dtypes=[torch.float64]
+        )
+        if any(record["status"] == "passed" for record in report.records()):
+            return
+    pytest.fail(f"{law.name} was skipped for every manifold")
