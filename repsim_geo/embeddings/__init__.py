@@ -1,0 +1,1 @@
+"""Activations to points: modules that know data and tensors, and no geometry."""

@@ -1,0 +1,111 @@
+"""Steps that turn activations (m, d) into a matrix (m, p): center, fit the width, whiten, normalize."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from repsim_geo.numerics.alignment import finite_svd
+from repsim_geo.numerics.centering import center_columns
+from repsim_geo.numerics.norms import trailing
+from repsim_geo.numerics.singular import partially_whitened, principal_part
+
+
+class Center(nn.Module):
+    """Subtract the mean over inputs from every unit."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (*batch, m, d) to the same shape."""
+        return center_columns(x)
+
+
+class ToWidth(nn.Module):
+    """
+    Bring centered activations to p columns without moving the shape, if p permits.
+
+    Parameters
+    ----------
+    p : int, optional
+        Common width. None means ``min(d, m - 1)``, which is always enough.
+
+    Notes
+    -----
+    Fewer than p columns are padded with zeros. More are rotated to their principal axes, and the first p are
+    kept: exact when ``p >= m - 1``, because centered data have no more axes; lossy otherwise, by at most the
+    norm of the axes left out.
+
+    The rotation is a constant for autograd. Metrics that do not see rotations lose nothing by
+    that in first derivatives: what moves is the shape, through `principal_part`.
+    """
+
+    def __init__(self, p: int | None = None):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (*batch, m, d) to (*batch, m, p)."""
+        m, d = x.shape[-2:]
+        p = min(d, m - 1) if self.p is None else self.p
+        if d <= p:
+            return nn.functional.pad(x, (0, p - d))
+        if p < m - 1:
+            x = principal_part(x, p)
+        _, _, vh = finite_svd(x.detach())
+        return nn.functional.pad(x @ vh[..., :p, :].mT, (0, max(0, p - vh.shape[-2])))
+
+    def extra_repr(self) -> str:
+        """Parameters, for ``repr``."""
+        return f"p={self.p}"
+
+
+class Whiten(nn.Module):
+    """
+    Make the covariance more isotropic: ``x ((1 - whiten) I + whiten (x'x/m)^(-1/2))``.
+
+    Parameters
+    ----------
+    whiten : float
+        From 0 (leave it) to 1 (identity covariance).
+    """
+
+    def __init__(self, whiten: float):
+        super().__init__()
+        self.whiten = whiten
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (*batch, m, p) to the same shape."""
+        return x if self.whiten == 0 else partially_whitened(x, self.whiten, math.sqrt(x.shape[-2]))
+
+    def extra_repr(self) -> str:
+        """Parameters, for ``repr``."""
+        return f"whiten={self.whiten}"
+
+
+class Unit(nn.Module):
+    """Divide by the Frobenius norm; zero becomes nan."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (*batch, m, p) to the same shape."""
+        x = x / largest_entry(x)
+        return x / torch.linalg.vector_norm(x, dim=trailing(2), keepdim=True)
+
+
+def largest_entry(x: Tensor) -> Tensor:
+    """
+    Largest absolute entry of each matrix, as a constant for autograd; one for a zero matrix.
+
+    Dividing by it before a map that does not see the scale keeps squares and fourth powers in range, and
+    since the map does not see the scale, treating it as a constant changes no derivative.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+
+    Returns
+    -------
+    Tensor, shape (*batch, 1, 1)
+    """
+    largest = x.detach().abs().amax(trailing(2), keepdim=True)
+    return torch.where(largest > 0, largest, 1.0)

@@ -1,0 +1,1 @@
+"""Metrics: each is a manifold and has an embedding. One concept a file, one screen each."""

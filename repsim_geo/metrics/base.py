@@ -1,0 +1,173 @@
+"""What makes a manifold a representational metric: an embedding, and a card that says what it claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from geoopt.manifolds.base import Manifold
+from torch import Tensor, nn
+
+from repsim_geo import _checks
+from repsim_geo.invariances import ALL, Invariance
+from repsim_geo.numerics.tracing import readable
+
+
+@dataclass(frozen=True)
+class MetricCard:
+    """
+    What a metric says of itself; tables, documentation and tests are made from it.
+
+    Attributes
+    ----------
+    key : str
+        Name in the registry.
+    summary : str
+        What the distance is, in one line.
+    unit : str
+    range : tuple of float
+        Smallest and largest distance of two data sets.
+    invariances : frozenset of Invariance
+        What the metric does not notice; all others it does.
+    references : tuple of str
+        Keys of the bibliography (docs/references.md).
+    aliases : tuple of str
+        Other names under which the registry finds it.
+    """
+
+    key: str
+    summary: str
+    unit: str
+    range: tuple[float, float]
+    invariances: frozenset[Invariance]
+    references: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+    def invariance_names(self) -> str:
+        """Invariances in a fixed order, separated by commas."""
+        return ", ".join(str(i) for i in ALL if i in self.invariances)
+
+
+class RepresentationMetric:
+    """
+    Mixin of metrics: embeds activations, and compares what it embedded.
+
+    A metric is also the manifold of its points (``dist``, ``geodesic``, ``logmap``, ...). It holds no data.
+    """
+
+    embedding: nn.Module
+    fewest_rows: int = 2
+    constant_is_a_point: bool = False
+
+    @property
+    def card(self) -> MetricCard:
+        """What this instance claims."""
+        raise NotImplementedError(f"{type(self).__name__}.card is not written")
+
+    def embed(self, x: Any) -> Tensor:
+        """
+        Point of the manifold that a representation is.
+
+        Parameters
+        ----------
+        x : Tensor or array, shape (*batch, m, d), or (*batch, m, c, h, w)
+            Activations: m inputs by d units, float32 or float64. Convolutional ones are flattened.
+
+        Returns
+        -------
+        Tensor, shape (*batch, *point)
+            Differentiable with respect to `x`.
+
+        Raises
+        ------
+        TypeError
+            Not float32 or float64.
+        ShapeError
+            Too few rows, or no matrix.
+        ValueError
+            Not finite.
+        DegenerateRepresentationError
+            Constant, where that is no point of the manifold.
+        """
+        return self.embedding(self._checked(x))
+
+    def prepare(self, x: Any) -> Tensor:
+        """
+        Everything that can be done once per network; see ``between``.
+
+        Parameters
+        ----------
+        x : Tensor or array, shape (*batch, m, d)
+
+        Returns
+        -------
+        Tensor
+        """
+        return self.embed(x)
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """
+        Distance of two prepared representations; equal to ``dist`` of their points.
+
+        Parameters
+        ----------
+        a, b : Tensor
+            As returned by ``prepare``.
+
+        Returns
+        -------
+        Tensor, shape (*batch)
+        """
+        return self.dist(a, b)  # type: ignore[attr-defined]
+
+    def resolve(self, reps: Sequence[Tensor]) -> RepresentationMetric:
+        """
+        Copy whose data-dependent sizes are fixed, so that all of `reps` become points of one manifold.
+
+        Parameters
+        ----------
+        reps : sequence of Tensor, shape (*batch, m, d_i)
+
+        Returns
+        -------
+        RepresentationMetric
+        """
+        return self
+
+    def _checked(self, x: Any) -> Tensor:
+        x = _checks.as_activations(x)
+        _checks.check_rows(x, self.fewest_rows, type(self).__name__)
+        if readable(x):
+            _checks.check_finite(x)
+            if not self.constant_is_a_point:
+                _checks.check_varies(x)
+        return x
+
+
+class EmbeddedManifold(RepresentationMetric):
+    """
+    Metric made of any embedding and any manifold.
+
+    Parameters
+    ----------
+    embedding : nn.Module
+        Maps activations (*batch, m, d) to points.
+    manifold : geoopt.Manifold
+        Needs ``dist``.
+    """
+
+    def __init__(self, embedding: nn.Module, manifold: Manifold):
+        self.embedding = embedding
+        self.manifold = manifold
+
+    constant_is_a_point = True
+
+    def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
+        """Distance of points; shape (*batch)."""
+        return self.manifold.dist(x, y, keepdim=keepdim)
+
+    def cdist(self, x: Tensor, y: Tensor) -> Tensor:
+        """All distances between two stacks of points (n, *point) and (k, *point); shape (n, k)."""
+        axis = -self.manifold.ndim - 1
+        return self.manifold.dist(x.unsqueeze(axis), y.unsqueeze(axis - 1))

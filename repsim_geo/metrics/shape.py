@@ -1,0 +1,203 @@
+"""Shape metrics: how far two clouds of points are apart after the best rotation."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from repsim_geo.embeddings.activations import Center, ToWidth, Unit, Whiten
+from repsim_geo.errors import DegenerateRepresentationWarning, ShapeError
+from repsim_geo.invariances import AFFINE, ORTHOGONAL, SCALE, TRANSLATION, Invariance, closure
+from repsim_geo.manifolds.actions import Orthogonal
+from repsim_geo.manifolds.flat import Flat
+from repsim_geo.manifolds.quotient import Quotient
+from repsim_geo.manifolds.sphere import UnitSphere
+from repsim_geo.metrics.base import MetricCard, RepresentationMetric
+from repsim_geo.numerics.subspaces import ColumnCentered
+
+
+class _Shape(RepresentationMetric):
+    """Shared by the two shape metrics: width, whitening, and what they claim."""
+
+    p: int | None
+    whiten: float
+
+    def resolve(self, reps: Sequence[Tensor]) -> _Shape:
+        """Copy with the common width ``min(m - 1, max d_i)``, which is exact."""
+        if self.p is not None:
+            return self
+        p = min(reps[0].shape[-2] - 1, max(x.shape[-1] for x in reps))
+        other = copy.deepcopy(self)
+        other.p = p
+        other.embedding = _steps(p, self.whiten, unit=self._unit)
+        return other
+
+    _unit: bool
+
+    def _checked(self, x: Any) -> Tensor:
+        x = super()._checked(x)
+        if self.whiten == 1:
+            _check_room_to_whiten(*x.shape[-2:], self.p)
+        return x
+
+    def _invariances(self) -> frozenset[Invariance]:
+        if self.whiten == 1 and self.p is None:
+            return closure(AFFINE)
+        scale = {SCALE} if self.whiten == 1 or (self._unit and self.whiten == 0) else set()
+        return closure(TRANSLATION, ORTHOGONAL) | scale
+
+
+def _steps(p: int | None, whiten: float, *, unit: bool) -> nn.Sequential:
+    return nn.Sequential(Center(), ToWidth(p), Whiten(whiten), *([Unit()] if unit else []))
+
+
+def _check_options(p: int | None, whiten: float) -> None:
+    if p is not None and (not isinstance(p, int) or p < 1):
+        raise ValueError(f"p must be a positive whole number of columns or None, got {p!r}. None keeps all.")
+    if not 0 <= whiten <= 1:
+        raise ValueError(
+            f"whiten must lie between 0 (rotations only) and 1 (any invertible linear map), got {whiten}. "
+            "Other tools' alpha is 1 - whiten."
+        )
+
+
+def _check_room_to_whiten(m: int, d: int, p: int | None) -> None:
+    width = min(d, m - 1) if p is None else min(d, p)
+    if m - 1 <= width:
+        raise ShapeError(
+            f"whiten=1 needs more inputs than units: got {m} rows and {width} columns, and all such data "
+            "are the same up to a linear map. Record more inputs, keep fewer columns with p=..., or "
+            "use whiten < 1."
+        )
+    if m - 1 < 2 * width:
+        warnings.warn(
+            f"whiten=1 with {m} rows and {width} columns: two unrelated networks share at least "
+            f"{2 * width - m + 1} directions for lack of rows, so distances are too small. Record more "
+            "inputs or keep fewer columns with p=....",
+            DegenerateRepresentationWarning,
+            stacklevel=4,
+        )
+
+
+class SizeAndShape(_Shape, Quotient):
+    """
+    Procrustes distance: Euclidean distance of two centered clouds after the best rotation or reflection.
+
+    Points are centered (m, p) matrices, up to orthogonal maps of the columns. The unit is that of the
+    activations; it grows with the number of inputs like its square root (no averaging).
+
+    Parameters
+    ----------
+    p : int, optional
+        Columns of a point. None keeps all: ``min(m - 1, d)`` for one network and, through ``compare`` and
+        ``pairwise``, ``min(m - 1, max d_i)`` for several. A smaller p keeps the first p
+        principal axes, and the distance changes by at most the norm of what is left out.
+    whiten : float
+        From 0 (rotations only) to 1 (any invertible linear map): how much the covariance is made isotropic
+        before the comparison. Preprocessing only: geodesics and means live among all shapes, whitened or
+        not. Other tools' ``alpha`` is ``1 - whiten``.
+
+    Notes
+    -----
+    Delicate: clouds of lower rank than min(p, m - 1) are singular points; distances and geodesics are right
+    there.
+
+    References
+    ----------
+    Williams et al. 2021; Le 1995; Thanwerdas and Pennec 2023.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    >>> y = torch.tensor([[0.0, 2.0], [0.0, -2.0]])
+    >>> metric = SizeAndShape(p=2)
+    >>> metric.dist(metric.embed(x), metric.embed(y))  # rotate y by 90 degrees: each point is 1 off
+    tensor(1.4142)
+    """
+
+    __scaling__ = Quotient.__scaling__.copy()
+    name = "SizeAndShape"
+    constant_is_a_point = True
+    _unit = False
+
+    def __init__(self, p: int | None = None, *, whiten: float = 0.0):
+        _check_options(p, whiten)
+        super().__init__(Flat(2, ColumnCentered()), Orthogonal())
+        self.p, self.whiten = p, whiten
+        self.embedding = _steps(p, whiten, unit=False)
+
+    @property
+    def card(self) -> MetricCard:
+        """What this instance claims."""
+        return MetricCard(
+            key="size_and_shape",
+            summary="Euclidean distance of two centered clouds after the best rotation",
+            unit="same unit as the activations"
+            if self.whiten == 0
+            else "standard deviations times root of rows",
+            range=(0.0, math.inf),
+            invariances=self._invariances(),
+            references=("williams2021", "le1995", "thanwerdas2023"),
+            aliases=("euclidean_shape_metric", "procrustes", "procrustes_size_and_shape", "euclidean_shape"),
+        )
+
+
+class AngularShape(_Shape, Quotient):
+    """
+    Angle between two centered clouds of unit norm after the best rotation or reflection, in radians.
+
+    Points are centered (m, p) matrices of unit norm, up to orthogonal maps of the columns: Kendall's shape
+    space with reflections. At most pi/2.
+
+    Parameters
+    ----------
+    p : int, optional
+        Columns of a point; see `SizeAndShape`.
+    whiten : float
+        From 0 (rotations only) to 1 (any invertible linear map); see `SizeAndShape`.
+
+    Notes
+    -----
+    With ``whiten=1`` the cosine of the distance is the mean canonical correlation.
+
+    References
+    ----------
+    Kendall 1984; Williams et al. 2021.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
+    >>> metric = AngularShape(p=2)
+    >>> float(metric.dist(metric.embed(x), metric.embed(5 * x.flip(-1)))) < 1e-6  # scale and reflection
+    True
+    """
+
+    __scaling__ = Quotient.__scaling__.copy()
+    name = "AngularShape"
+    _unit = True
+
+    def __init__(self, p: int | None = None, *, whiten: float = 0.0):
+        _check_options(p, whiten)
+        super().__init__(UnitSphere(2, ColumnCentered()), Orthogonal())
+        self.p, self.whiten = p, whiten
+        self.embedding = _steps(p, whiten, unit=True)
+
+    @property
+    def card(self) -> MetricCard:
+        """What this instance claims."""
+        return MetricCard(
+            key="angular_shape",
+            summary="angle between two centered clouds of unit norm after the best rotation",
+            unit="radians",
+            range=(0.0, math.pi / 2),
+            invariances=self._invariances(),
+            references=("kendall1984", "williams2021"),
+            aliases=("angular_shape_metric", "riemannian_shape_metric", "kendall", "angular_procrustes"),
+        )

@@ -1,0 +1,77 @@
+"""Stress: the root-mean-square difference of two dissimilarity matrices."""
+
+from __future__ import annotations
+
+import math
+
+from repsim_geo.embeddings.rdm import DistanceMatrix
+from repsim_geo.invariances import ORTHOGONAL, SCALE, TRANSLATION, closure
+from repsim_geo.kernels.base import Kernel
+from repsim_geo.kernels.linear import Linear
+from repsim_geo.manifolds.flat import Flat
+from repsim_geo.metrics.base import MetricCard, RepresentationMetric
+from repsim_geo.numerics.subspaces import Hollow
+
+
+def mean_over_pairs(m: int, _: int) -> float:
+    """Weight that turns a sum over all entries of a symmetric (m, m) matrix into a mean over pairs i < j."""
+    return 1.0 / (m * (m - 1))
+
+
+class Stress(RepresentationMetric, Flat):
+    """
+    Root-mean-square difference of the distances between inputs, in the unit of the activations.
+
+    Points are symmetric (m, m) matrices with zero diagonal; the space is flat, geodesics are straight.
+
+    Parameters
+    ----------
+    kernel : Kernel, optional
+        Distances are taken in its feature space; default `Linear`, that is Euclidean distances.
+    rescale : bool
+        Divide each distance matrix by its median first. The result is then dimensionless and does not see
+        the scale of the activations.
+
+    Notes
+    -----
+    Distance matrices of data are not a convex set: a point between two of them need not be realized by any
+    activations. Constant representations are points (the zero matrix) unless `rescale` is set.
+
+    References
+    ----------
+    Kriegeskorte et al. 2008; Lange et al. 2023.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.tensor([[0.0], [1.0]])
+    >>> metric = Stress()
+    >>> metric.dist(metric.embed(x), metric.embed(3 * x))  # one pair: |1 - 3|
+    tensor(2.)
+    """
+
+    __scaling__ = Flat.__scaling__.copy()
+    name = "Stress"
+
+    def __init__(self, kernel: Kernel | None = None, *, rescale: bool = False):
+        super().__init__(ndim=2, subspace=Hollow(), weight=mean_over_pairs)
+        self.rescale = rescale
+        self.embedding = DistanceMatrix(Linear() if kernel is None else kernel, rescale=rescale)
+        self.constant_is_a_point = not rescale
+
+    @property
+    def card(self) -> MetricCard:
+        """What this instance claims."""
+        kernel = self.embedding.kernel
+        keeps_lengths = (
+            kernel.invariances if not isinstance(kernel, Linear) else closure(TRANSLATION, ORTHOGONAL)
+        )
+        return MetricCard(
+            key="stress",
+            summary="root-mean-square difference of two distance matrices",
+            unit="medians of the distances" if self.rescale else "same unit as the activations",
+            range=(0.0, math.inf),
+            invariances=keeps_lengths | ({SCALE} if self.rescale else set()),
+            references=("kriegeskorte2008", "lange2023"),
+            aliases=("rdm_stress", "rms_rdm"),
+        )

@@ -1,0 +1,123 @@
+"""All-pairs distances: prepare every network once, then fill the upper half tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repsim_geo import _checks
+from repsim_geo.errors import ShapeError
+from repsim_geo.registry import Method, as_metric
+
+
+def pairwise(
+    reps: Sequence[Any] | Mapping[str, Any] | Tensor,
+    method: Method = "angular_cka",
+    *,
+    block: int | None = None,
+    progress: bool = False,
+    n_jobs: int | None = None,
+    **options: Any,
+) -> Tensor:
+    """
+    Distances between all pairs of representations of the same inputs.
+
+    Parameters
+    ----------
+    reps : sequence or mapping of n arrays of shape (m, d_i), or a Tensor of shape (n, m, d)
+        Activations; numbers of units may differ.
+    method : str, metric, or (nn.Module, geoopt.Manifold)
+    block : int, optional
+        Networks on one side of a tile; default 16. Smaller tiles need less memory.
+    progress : bool
+        Show a progress bar (needs tqdm).
+    n_jobs : int, optional
+        Compute tiles in this many threads, or on whatever ``joblib.parallel_config`` says (needs joblib).
+    **options
+        Keyword arguments of the named metric.
+
+    Returns
+    -------
+    Tensor, shape (n, n)
+        Symmetric, exactly zero on the diagonal; order of `reps`.
+
+    Raises
+    ------
+    ShapeError, TypeError, ValueError
+        As `compare`; the message says which network.
+
+    Examples
+    --------
+    >>> import torch
+    >>> reps = [torch.randn(20, d) for d in (3, 5, 8)]
+    >>> pairwise(reps, "angular_shape").shape
+    torch.Size([3, 3])
+    """
+    named = _checked(reps)
+    metric = as_metric(method, **options).resolve(list(named.values()))
+    size = 16 if block is None else block
+    if size < 1:
+        raise ValueError(f"block must be a positive number of networks, got {block}. The default is 16.")
+    points = torch.stack([_prepare(metric, x, name) for name, x in named.items()])
+    n = len(points)
+    corners = [(i, j) for i in range(0, n, size) for j in range(i, n, size)]
+
+    def tile(i: int, j: int) -> Tensor:
+        return metric.cdist(points[i : i + size], points[j : j + size])
+
+    return _assemble(dict(zip(corners, _run(tile, corners, n_jobs, progress), strict=True)), n, size)
+
+
+def _checked(reps: Any) -> dict[str, Tensor]:
+    if isinstance(reps, Mapping):
+        named = {f"reps[{key!r}]": x for key, x in reps.items()}
+    elif isinstance(reps, Tensor) and reps.dim() != 3:
+        raise ShapeError(
+            f"a tensor of networks must have shape (n, m, d), got {tuple(reps.shape)}. "
+            "Give a list of (m, d) tensors instead."
+        )
+    else:
+        named = {f"reps[{i}]": x for i, x in enumerate(reps)}
+    if not named:
+        raise ShapeError("reps must hold at least one representation, got none.")
+    named = {name: _checks.as_activations(x, name) for name, x in named.items()}
+    first = next(iter(named))
+    for name, x in named.items():
+        if x.dim() != 2:
+            raise ShapeError(
+                f"{name} must be one representation (m, d), got shape {tuple(x.shape)}. "
+                "Flatten tokens or positions first."
+            )
+        _checks.check_pair(named[first], x, "pairwise()", (first, name))
+    return named
+
+
+def _prepare(metric: Any, x: Tensor, name: str) -> Tensor:
+    try:
+        return metric.prepare(x)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _run(tile: Any, corners: list[tuple[int, int]], n_jobs: int | None, progress: bool) -> Iterable[Tensor]:
+    steps: Iterable[tuple[int, int]] = corners
+    if progress:
+        from tqdm.auto import tqdm
+
+        steps = tqdm(corners, desc="distances", unit="tile")
+    if n_jobs is None:
+        return [tile(i, j) for i, j in steps]
+    from joblib import Parallel, delayed
+
+    return list(Parallel(n_jobs=n_jobs, prefer="threads")(delayed(tile)(i, j) for i, j in steps))  # pyright: ignore
+
+
+def _assemble(tiles: dict[tuple[int, int], Tensor], n: int, size: int) -> Tensor:
+    """Full matrix from the tiles of its upper half; the lower half is its mirror image."""
+    starts = range(0, n, size)
+    rows = [torch.cat([tiles[i, j] if i <= j else tiles[j, i].mT for j in starts], -1) for i in starts]
+    upper = torch.cat(rows, -2).triu(1)
+    return upper + upper.mT

@@ -1,0 +1,1 @@
+"""Estimators over any manifold, in scikit-learn's manners."""
