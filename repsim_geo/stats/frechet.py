@@ -266,7 +266,7 @@ def _mean_in_span(
         length2 = _quadratic(gram, step)
         variance = (weights * angles2).sum(-1)
         eps = torch.finfo(points.dtype).eps
-        if n_iter == max_iter or bool((length2.sqrt()[..., 0] <= tol * variance.sqrt() + eps).all()):
+        if n_iter == max_iter or bool((length2.sqrt()[..., 0] <= tol * variance.sqrt() + 8 * eps).all()):
             break
         coefficients = (1 - length2 * one_minus_cos(length2)) * coefficients + sinc(length2) * step
         coefficients = coefficients / _quadratic(gram, coefficients).sqrt()

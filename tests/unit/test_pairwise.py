@@ -1,0 +1,63 @@
+"""All-pairs distances are those of compare, whatever the tiles."""
+
+import geoopt
+import numpy as np
+import pytest
+import torch
+
+import repsim_geo as rg
+
+GENERATOR = torch.Generator().manual_seed(0)
+REPS = [torch.randn(15, d, dtype=torch.float64, generator=GENERATOR) for d in (3, 20, 5, 7, 14)]
+
+
+@pytest.mark.parametrize("method", rg.available_metrics())
+@pytest.mark.parametrize("block", [None, 1, 2, 100])
+def test_entries_are_distances(method, block):
+    table = rg.pairwise(REPS, method, block=block)
+    assert torch.equal(table, table.T)
+    assert torch.equal(table.diagonal(), torch.zeros(5, dtype=torch.float64))
+    for i in range(5):
+        for j in range(i):
+            assert float(table[i, j]) == pytest.approx(float(rg.compare(REPS[i], REPS[j], method)), abs=1e-11)
+
+
+def test_threads_and_progress_do_not_change_the_result(capsys):
+    one = rg.pairwise(REPS, block=2)
+    assert torch.equal(one, rg.pairwise(REPS, block=2, n_jobs=2, progress=True))
+    assert "distances" in capsys.readouterr().err
+
+
+def test_mapping_and_stack():
+    named = rg.pairwise({"a": REPS[0], "b": REPS[1]}, "stress")
+    np.testing.assert_allclose(named[0, 1], rg.compare(REPS[0], REPS[1], "stress"))
+    assert rg.pairwise(torch.randn(4, 10, 3)).shape == (4, 4)
+    with pytest.raises(rg.ShapeError, match=r"\(n, m, d\)"):
+        rg.pairwise(torch.randn(10, 3))
+
+
+def test_errors_name_the_network():
+    with pytest.raises(rg.DegenerateRepresentationError, match=r"reps\['dead'\]: .*constant"):
+        rg.pairwise({"a": REPS[0], "dead": torch.ones(15, 3, dtype=torch.float64)})
+
+
+def test_pair_of_embedding_and_manifold():
+    class Flatten(torch.nn.Module):
+        def forward(self, x):
+            return x.flatten(-2)
+
+    pair = (Flatten(), geoopt.Euclidean(ndim=1))
+    x, y = torch.randn(2, 6, 3)
+    np.testing.assert_allclose(rg.compare(x, y, pair), (x - y).norm(), rtol=1e-6)
+    assert rg.pairwise([x, y, x], pair)[0, 2] == 0
+
+
+def test_block_must_be_positive():
+    with pytest.raises(ValueError, match="positive number of networks"):
+        rg.pairwise(REPS, block=0)
+
+
+def test_gradients_flow_through_the_table():
+    reps = [x.clone().requires_grad_() for x in REPS]
+    rg.pairwise(reps, "angular_shape").sum().backward()
+    assert all(bool(x.grad.isfinite().all()) for x in reps)
