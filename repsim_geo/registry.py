@@ -71,6 +71,28 @@ def available_metrics() -> dict[str, MetricCard]:
     return {key: factory().card for key, factory in _FACTORIES.items()}
 
 
+def metrics_table() -> str:
+    """
+    Table of all registered metrics in Markdown, from their cards.
+
+    Returns
+    -------
+    str
+        One row a metric: name, what the distance is, unit, range, and what it does not notice.
+
+    Examples
+    --------
+    >>> print(metrics_table().splitlines()[0])
+    | name | distance | unit | range | does not notice |
+    """
+    rows = ["| name | distance | unit | range | does not notice |", "|---|---|---|---|---|"]
+    rows += [
+        f"| `{key}` | {card.summary} | {card.unit} | {card.range_text()} | {card.invariance_names()} |"
+        for key, card in available_metrics().items()
+    ]
+    return "\n".join(rows)
+
+
 def as_metric(method: Method, **options: Any) -> RepresentationMetric:
     """
     Metric from a name, a metric, or a pair of embedding and manifold.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from repsim_geo.numerics.alignment import Aligned, align, finite_svd, working_precision
+from repsim_geo.numerics.alignment import Aligned, align, determinant_sign, finite_svd, working_precision
 from repsim_geo.numerics.sylvester import skew_sylvester
 
 
@@ -164,7 +164,7 @@ class SpecialOrthogonal(Orthogonal):
     def sample(self, p: int, *, dtype=None, device=None, generator: torch.Generator | None = None) -> Tensor:
         """Uniformly distributed rotation; shape (p, p)."""
         q = super().sample(p, dtype=dtype, device=device, generator=generator)
-        return torch.cat([q[:, :-1], q[:, -1:] * torch.linalg.det(q)], -1)
+        return torch.cat([q[:, :-1], q[:, -1:] * determinant_sign(q)], -1)
 
 
 @torch.no_grad()

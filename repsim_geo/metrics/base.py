@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,15 @@ class MetricCard:
     def invariance_names(self) -> str:
         """Invariances in a fixed order, separated by commas."""
         return ", ".join(str(i) for i in ALL if i in self.invariances)
+
+    def range_text(self) -> str:
+        """Range as people write it: "0 to π/2"."""
+        return f"{_number(self.range[0])} to {_number(self.range[1])}"
+
+
+def _number(value: float) -> str:
+    names = {math.pi: "π", math.pi / 2: "π/2", math.inf: "∞"}
+    return names.get(value, f"{value:g}")
 
 
 class RepresentationMetric:

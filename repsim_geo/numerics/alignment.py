@@ -57,6 +57,26 @@ def finite_svd(x: Tensor, *, full_matrices: bool = False) -> tuple[Tensor, Tenso
     return u * mark, s * mark[..., 0], vh * mark
 
 
+def determinant_sign(a: Tensor) -> Tensor:
+    """
+    Sign of the determinant, counted from the reflections of a QR decomposition.
+
+    Batched LU, behind ``torch.linalg.det``, returns nonsense for more than 150 columns on several CPU threads
+    (pytorch issue 142815).
+
+    Parameters
+    ----------
+    a : Tensor, shape (*batch, p, p)
+
+    Returns
+    -------
+    Tensor, shape (*batch)
+    """
+    r, tau = torch.geqrf(a)
+    reflections = torch.where(tau == 0, 1.0, -1.0).to(a.dtype)
+    return r.diagonal(dim1=-2, dim2=-1).sign().prod(-1) * reflections.prod(-1)
+
+
 def procrustes_rotation(cross: Tensor, *, special: bool = False) -> Tensor:
     """
     Orthogonal `q` that maximizes ``trace(q.T @ cross)``: the polar factor of `cross`.
@@ -98,7 +118,7 @@ class _PolarFactor(torch.autograd.Function):
     def forward(cross: Tensor, special: bool) -> tuple[Tensor, Tensor, Tensor]:
         a, s, bh = finite_svd(cross)
         if special:
-            sign = torch.linalg.det(a @ bh).sign()
+            sign = determinant_sign(a @ bh)
             signs = torch.cat([torch.ones_like(s[..., :-1]), sign[..., None]], -1)
             a, s = a * signs[..., None, :], s * signs
         return a @ bh, s, bh.mT.contiguous()
@@ -163,13 +183,18 @@ def align(x: Tensor, y: Tensor, *, special: bool = False) -> Aligned:
 def _last_turn(x: Tensor, y: Tensor, p: Tensor, eigenvalues: Tensor, basis: Tensor) -> Tensor:
     """Rotation, minus the identity, that is left to turn `y` exactly onto `x`; a constant for autograd."""
     # Where y is aligned, x.T y is symmetric. With y = x + e its skew part is that of x.T e.
-    skew = _solve_in(basis, eigenvalues, p, x.mT @ (y - x))
-    eye = torch.eye(skew.shape[-1], dtype=skew.dtype, device=skew.device)
-    return _finite_solve(eye + skew / 2, -skew)  # Cayley transform
+    return _cayley(-_solve_in(basis, eigenvalues, p, x.mT @ (y - x)))
 
 
-def _finite_solve(a: Tensor, b: Tensor) -> Tensor:
-    """Solve a linear system whose matrix is regular unless it is nan; nan in, nan out."""
-    finite = a.isfinite().all(-1).all(-1)[..., None, None]
-    eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
-    return torch.where(finite, torch.linalg.solve(torch.where(finite, a, eye), b), torch.nan)
+def _cayley(w: Tensor) -> Tensor:
+    """
+    Rotation ``(I - w/2)^-1 (I + w/2)`` minus the identity, for a skew-symmetric `w`; nan where that is nan.
+
+    Multiplied by its transpose the matrix to invert is positive definite, so Cholesky does it. Batched LU,
+    the obvious way, fails for more than 150 columns on several CPU threads (pytorch issue 142815).
+    """
+    eye = torch.eye(w.shape[-1], dtype=w.dtype, device=w.device)
+    finite = w.isfinite().all(-1).all(-1)[..., None, None]
+    k = torch.where(finite, w, 0.0) / 2
+    turn = torch.cholesky_solve(2 * (k + k @ k), torch.linalg.cholesky(eye + k.mT @ k))
+    return torch.where(finite, turn, torch.nan)

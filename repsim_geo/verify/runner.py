@@ -15,7 +15,6 @@ from repsim_geo.verify.report import LawViolationError, Record, Report
 from repsim_geo.verify.scenes import SCENES, Scene, SceneSpec
 from repsim_geo.verify.tolerance import tolerance
 
-
 # Scenes are built with the manifold's own methods; where those raise, that is a finding of this name.
 _BUILDING = "scenes_can_be_built"
 
@@ -106,7 +105,9 @@ def _check_scene(
         try:
             scene = spec.build(manifold, point, dtype, torch.Generator().manual_seed(seed))
         except Exception as error:
-            note = f"projx, expmap, logmap and proju build every scene. Raised {type(error).__name__}: {error}"
+            note = (
+                f"projx, expmap, logmap and proju build every scene. Raised {type(error).__name__}: {error}"
+            )
             yield Record(_BUILDING, spec.name, kind, "failed", math.nan, math.nan, note=note)
             return
         for law in laws:
