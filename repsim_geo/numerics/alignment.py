@@ -9,6 +9,8 @@ from torch import Tensor
 
 from repsim_geo.numerics.sylvester import skew_sylvester
 
+_LARGEST_BATCHED_LU = 150
+
 
 class Aligned(NamedTuple):
     """A matrix in its best position, and the rotation that took it there: ``matrix = y @ rotation``."""
@@ -59,10 +61,10 @@ def finite_svd(x: Tensor, *, full_matrices: bool = False) -> tuple[Tensor, Tenso
 
 def determinant_sign(a: Tensor) -> Tensor:
     """
-    Sign of the determinant, counted from the reflections of a QR decomposition.
+    Sign of the determinant.
 
     Batched LU, behind ``torch.linalg.det``, returns nonsense for more than 150 columns on several CPU threads
-    (pytorch issue 142815).
+    (pytorch issue 142815). There the reflections of a QR decomposition are counted instead.
 
     Parameters
     ----------
@@ -72,6 +74,8 @@ def determinant_sign(a: Tensor) -> Tensor:
     -------
     Tensor, shape (*batch)
     """
+    if a.shape[-1] <= _LARGEST_BATCHED_LU:
+        return torch.linalg.det(a).sign()
     r, tau = torch.geqrf(a)
     reflections = torch.where(tau == 0, 1.0, -1.0).to(a.dtype)
     return r.diagonal(dim1=-2, dim2=-1).sign().prod(-1) * reflections.prod(-1)
