@@ -13,11 +13,13 @@ class Kernel(torch.nn.Module):
     """
     Positive semidefinite function of pairs of inputs.
 
-    A subclass writes ``forward``. ``invariances`` names what does not change the Gram matrix *up to a
-    positive factor and up to centering*, which is what metrics on Gram matrices see.
+    A subclass writes ``forward``, and declares two sets: ``invariances``, what does not change the Gram
+    matrix *up to a positive factor and up to centering*, which is what metrics on Gram matrices see; and
+    ``distance_invariances``, what does not change distances in feature space.
     """
 
     invariances: frozenset[Invariance] = frozenset()
+    distance_invariances: frozenset[Invariance] = frozenset()
 
     def forward(self, x: Tensor) -> Tensor:
         """

@@ -24,6 +24,7 @@ class Linear(Kernel):
     """
 
     invariances = closure(TRANSLATION, SCALE, ORTHOGONAL)
+    distance_invariances = closure(TRANSLATION, ORTHOGONAL)
 
     def forward(self, x: Tensor) -> Tensor:
         """Gram matrix; shape (*batch, m, m)."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from repsim_geo.errors import DegenerateRepresentationError
-from repsim_geo.invariances import ORTHOGONAL, TRANSLATION, Invariance, closure
+from repsim_geo.invariances import ORTHOGONAL, TRANSLATION, closure
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.length_scales import LengthScale, as_length_scale, positive
 from repsim_geo.numerics.dissimilarities import euclidean_distances
@@ -40,11 +40,9 @@ class RBF(Kernel):
     def __init__(self, length_scale: float | LengthScale | None = None):
         super().__init__()
         self.length_scale = as_length_scale(length_scale)
-
-    @property
-    def invariances(self) -> frozenset[Invariance]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Translation and rotation; scaling when the length scale follows the data."""
-        return closure(TRANSLATION, ORTHOGONAL) | self.length_scale.invariances
+        # A rule that follows the data makes the kernel blind to what the rule follows.
+        self.invariances = closure(TRANSLATION, ORTHOGONAL) | self.length_scale.invariances
+        self.distance_invariances = self.invariances
 
     def _scaled_squares(self, x: Tensor) -> Tensor:
         d = euclidean_distances(x)

@@ -168,16 +168,15 @@ class SpecialOrthogonal(Orthogonal):
 
 
 @torch.no_grad()
-def singular_basis(x: Tensor, eps: float | None = None) -> tuple[Tensor, Tensor]:
+def singular_basis(x: Tensor, floor: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """
     Right singular vectors and squared singular values of a matrix, constants for autograd.
 
     Parameters
     ----------
     x : Tensor, shape (*batch, m, p)
-    eps : float, optional
-        Relative rounding of the entries of `x`, if they were computed in less precision than their dtype.
-        Directions weaker than that are noise: their singular values are set to zero.
+    floor : Tensor, shape (*batch, 1), optional
+        Singular values below it are noise and set to zero; by default the rounding of `x` itself.
 
     Returns
     -------
@@ -185,8 +184,7 @@ def singular_basis(x: Tensor, eps: float | None = None) -> tuple[Tensor, Tensor]
     squares : Tensor, shape (*batch, p), descending
     """
     m, p = x.shape[-2:]
-    eps = torch.finfo(x.dtype).eps if eps is None else eps
     _, s, vh = finite_svd(working_precision(x.detach()), full_matrices=m < p)
-    resolution = max(m, p) * eps * s[..., :1]
-    s = torch.where(s > resolution, s, torch.zeros_like(s))
+    floor = max(m, p) * torch.finfo(x.dtype).eps * s[..., :1] if floor is None else floor
+    s = torch.where(s > floor, s, torch.zeros_like(s))
     return vh.mT.contiguous(), torch.nn.functional.pad(s.square(), (0, p - s.shape[-1]))

@@ -58,11 +58,12 @@ def carry_in_flat(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
     vector in a missing direction has no transport. Such directions are frozen for the first step; the
     result is finite and horizontal but, for them, a choice.
     """
-    dtype, eps = u.dtype, torch.finfo(u.dtype).eps
+    dtype = u.dtype
     x, v, u = torch.broadcast_tensors(*(working_precision(w) for w in (x, v, u)))
+    floor = _floor(x, v, dtype)
     left = x.new_ones(x.shape[:-2])[..., None, None]
     for _ in range(_steps(x)):
-        basis, squares, rho = _anchor(x, v, eps)
+        basis, squares, rho = _anchor(x, v, floor)
         step = torch.minimum(left, 0.5 / rho)
         u = _series(x, v, u, step, basis, squares)
         x, left = x + step * v, left - step
@@ -91,14 +92,15 @@ def carry_in_sphere(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
     -----
     The part of `u` along the circle turns with it; the rest is carried as in `carry_in_flat`, in arcs.
     """
-    dtype, eps = u.dtype, torch.finfo(u.dtype).eps
+    dtype = u.dtype
     x, v, u = torch.broadcast_tensors(*(working_precision(w) for w in (x, v, u)))
+    floor = _floor(x, x, dtype)
     left = safe_norm(v, 2, keepdim=True)
     v = v / torch.where(left == 0, 1.0, left)
     along = inner(u, v, 2, keepdim=True)
     u = u - along * v
     for _ in range(_steps(x)):
-        basis, squares, rho = _anchor(x, v, eps)
+        basis, squares, rho = _anchor(x, v, floor)
         arc = torch.minimum(left, torch.atan(0.5 / rho))
         u = _series(x, v, u, arc.tan(), basis, squares)
         x, v = arc.cos() * x + arc.sin() * v, arc.cos() * v - arc.sin() * x
@@ -112,9 +114,16 @@ def _steps(x: Tensor) -> int:
     return _MAX_STEPS if readable(x) else _STEPS_WHEN_TRACED
 
 
-def _anchor(x: Tensor, v: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+@torch.no_grad()
+def _floor(x: Tensor, v: Tensor, dtype: torch.dtype) -> Tensor:
+    """Size of rounding on the way, in the precision of the data: what is weaker is not a direction."""
+    size = torch.linalg.matrix_norm(x) + torch.linalg.matrix_norm(v)
+    return max(x.shape[-2:]) * torch.finfo(dtype).eps * size[..., None]
+
+
+def _anchor(x: Tensor, v: Tensor, floor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Singular basis of the point, and the reciprocal of the series' radius of convergence."""
-    basis, squares = singular_basis(x, eps)
+    basis, squares = singular_basis(x, floor)
     extent = squares.sqrt()[..., None, :]
     # A direction that is missing in x meets the weakest one that is present.
     weakest = torch.where(extent > 0, extent, torch.inf).amin(-1, keepdim=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from repsim_geo.embeddings.rdm import DistanceMatrix
-from repsim_geo.invariances import ORTHOGONAL, SCALE, TRANSLATION, closure
+from repsim_geo.invariances import SCALE
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.linear import Linear
 from repsim_geo.manifolds.flat import Flat
@@ -62,16 +62,12 @@ class Stress(RepresentationMetric, Flat):
     @property
     def card(self) -> MetricCard:
         """What this instance claims."""
-        kernel = self.embedding.kernel
-        keeps_lengths = (
-            kernel.invariances if not isinstance(kernel, Linear) else closure(TRANSLATION, ORTHOGONAL)
-        )
         return MetricCard(
             key="stress",
             summary="root-mean-square difference of two distance matrices",
             unit="medians of the distances" if self.rescale else "same unit as the activations",
             range=(0.0, math.inf),
-            invariances=keeps_lengths | ({SCALE} if self.rescale else set()),
+            invariances=self.embedding.kernel.distance_invariances | ({SCALE} if self.rescale else set()),
             references=("kriegeskorte2008", "lange2023"),
             aliases=("rdm_stress", "rms_rdm"),
         )

@@ -186,8 +186,11 @@ def align(x: Tensor, y: Tensor, *, special: bool = False) -> Aligned:
 
 def _last_turn(x: Tensor, y: Tensor, p: Tensor, eigenvalues: Tensor, basis: Tensor) -> Tensor:
     """Rotation, minus the identity, that is left to turn `y` exactly onto `x`; a constant for autograd."""
-    # Where y is aligned, x.T y is symmetric. With y = x + e its skew part is that of x.T e.
-    return _cayley(-_solve_in(basis, eigenvalues, p, x.mT @ (y - x)))
+    # Where y is aligned, x.T y is symmetric. With y = c x + e its skew part is that of x.T e, whatever c; the
+    # best c makes e as small as it gets, also for matrices of very different sizes.
+    xx = (x * x).sum((-2, -1), keepdim=True)
+    c = torch.where(xx > 0, (x * y).sum((-2, -1), keepdim=True) / torch.where(xx > 0, xx, 1.0), 0.0)
+    return _cayley(-_solve_in(basis, eigenvalues, p, x.mT @ (y - c * x)))
 
 
 def _cayley(w: Tensor) -> Tensor:

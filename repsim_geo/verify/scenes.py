@@ -246,6 +246,12 @@ def _scaled_by(factor: float, name: str):
     return build
 
 
+def _different_sizes(manifold, point, dtype, generator):
+    points = tuple(manifold.projx(f * ambient(point, None, dtype, generator)) for f in (1.0, 1e-8, 1e-4))
+    # Rounding of the large point is an error of the small one: a geodesic ends no nearer than that.
+    return _scene("different_sizes", manifold, points, dtype, generator, amplification=1e8)
+
+
 SCENES: tuple[SceneSpec, ...] = (
     SceneSpec("iid", "independent random points", _iid),
     SceneSpec("coincident", "three equal points", _coincident),
@@ -257,4 +263,5 @@ SCENES: tuple[SceneSpec, ...] = (
     SceneSpec("ill_conditioned", "singular values from 1 to 1e-4 (1e-2 in float32)", _ill_conditioned),
     SceneSpec("tiny", "points scaled by 1e-8", _scaled_by(1e-8, "tiny")),
     SceneSpec("huge", "points scaled by 1e8", _scaled_by(1e8, "huge")),
+    SceneSpec("different_sizes", "the second point 1e8, the third 1e4 times smaller", _different_sizes),
 )
