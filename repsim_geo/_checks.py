@@ -14,9 +14,10 @@ _DTYPES = (torch.float32, torch.float64)
 
 def as_activations(x: Any, name: str = "x") -> Tensor:
     """
-    Turn anything array-like into a float tensor of shape (*batch, m, d); the input is never changed.
+    Turn anything array-like into a float tensor of shape (m, d) or (batch, m, d); the input is never changed.
 
-    Convolutional activations (m, c, h, w), with a batch axis or without, are flattened to (m, c h w).
+    Four axes are convolutional activations (m, c, h, w), five a batch of them; both are flattened to
+    (m, c h w).
 
     Parameters
     ----------
@@ -52,6 +53,11 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
         raise ShapeError(
             f"{name} must have shape (m, d), m inputs by d units, got shape {tuple(x.shape)}. "
             "A single unit is a column: use x[:, None]."
+        )
+    if x.dim() > 5:
+        raise ShapeError(
+            f"{name} must have shape (m, d), (batch, m, d) or, for convolutional activations, (m, c, h, w) "
+            f"or (batch, m, c, h, w), got {tuple(x.shape)}. Flatten the axes that belong together."
         )
     if x.dim() >= 4:
         x = x.flatten(-3)
@@ -157,6 +163,11 @@ def check_pair(x: Tensor, y: Tensor, caller: str, names: tuple[str, str] = ("x",
             f"{first} and {second} must describe the same inputs: "
             f"got {x.shape[-2]} rows and {y.shape[-2]} rows. "
             f"{caller} pairs row i of {first} with row i of {second}; select the common inputs first."
+        )
+    if x.dim() == 3 and y.dim() == 3 and x.shape[0] != y.shape[0] and 1 not in (x.shape[0], y.shape[0]):
+        raise ShapeError(
+            f"{first} and {second} must have equally many networks in their batch, got {x.shape[0]} and "
+            f"{y.shape[0]}. {caller} pairs entry i with entry i; pairwise() compares all."
         )
     if x.dtype != y.dtype:
         a, b = (str(t.dtype).removeprefix("torch.") for t in (x, y))

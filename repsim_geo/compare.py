@@ -16,9 +16,10 @@ def compare(x: Any, y: Any, method: Method = "angular_cka", **options: Any) -> T
 
     Parameters
     ----------
-    x, y : Tensor or array, shape (*batch, m, d)
+    x, y : Tensor or array, shape (m, d) or (batch, m, d)
         Activations; row i of `x` and row i of `y` belong to the same input. The numbers of units may
-        differ. float32 or float64. Convolutional activations (m, c, h, w) are flattened.
+        differ. float32 or float64. Four axes are convolutional activations (m, c, h, w), flattened to
+        (m, c h w); five are a batch of them.
     method : str, metric, or (nn.Module, geoopt.Manifold)
         Name of a metric (see `available_metrics`), a metric, or an embedding with a manifold.
     **options

@@ -5,27 +5,30 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from geoopt.manifolds import Scaled
 from geoopt.manifolds.base import Manifold
 from torch import nn
 
 from repsim_geo.errors import UnknownMetricError
 from repsim_geo.metrics.angular_cka import AngularCKA
-from repsim_geo.metrics.base import EmbeddedManifold, MetricCard, RepresentationMetric
+from repsim_geo.metrics.base import EmbeddedManifold, MetricCard, RepresentationMetric, ScaledMetric
 from repsim_geo.metrics.shape import AngularShape, SizeAndShape
 from repsim_geo.metrics.stress import Stress
 
 Method = str | RepresentationMetric | tuple[nn.Module, Manifold]
 
-_FACTORIES: dict[str, Callable[..., RepresentationMetric]] = {
-    "angular_cka": AngularCKA,
-    "angular_cka_debiased": partial(AngularCKA, debiased=True),
-    "stress": Stress,
-    "size_and_shape": SizeAndShape,
-    "angular_shape": AngularShape,
-}
+
+@dataclass(frozen=True)
+class _Entry:
+    factory: Callable[..., RepresentationMetric]
+    card: MetricCard
+
+
+_ENTRIES: dict[str, _Entry] = {}
 
 
 def register_metric(key: str, factory: Callable[..., RepresentationMetric]) -> None:
@@ -42,17 +45,30 @@ def register_metric(key: str, factory: Callable[..., RepresentationMetric]) -> N
     Raises
     ------
     ValueError
-        If the name is taken.
+        If the name is taken or empty.
+    TypeError
+        If calling the factory without arguments does not give a metric with a card.
 
     Examples
     --------
     >>> from functools import partial
     >>> register_metric("procrustes_10", partial(SizeAndShape, p=10))
-    >>> del _FACTORIES["procrustes_10"]
+    >>> "procrustes_10" in available_metrics()
+    True
+    >>> del _ENTRIES["procrustes_10"]
     """
+    if not isinstance(key, str) or not _normal(key):
+        raise ValueError(f"a metric's name must be a nonempty string, got {key!r}.")
     if _normal(key) in _names():
         raise ValueError(f"a metric called {key!r} exists already. Choose another name.")
-    _FACTORIES[_normal(key)] = factory
+    try:
+        card = factory().card
+    except Exception as error:
+        raise TypeError(
+            f"the factory of {key!r} must give a metric with a card when called without arguments; it raised "
+            f"{type(error).__name__}: {error}. Give defaults to its arguments, with functools.partial."
+        ) from error
+    _ENTRIES[_normal(key)] = _Entry(factory, card)
 
 
 def available_metrics() -> dict[str, MetricCard]:
@@ -68,7 +84,7 @@ def available_metrics() -> dict[str, MetricCard]:
     >>> available_metrics()["angular_cka"].unit
     'radians'
     """
-    return {key: factory().card for key, factory in _FACTORIES.items()}
+    return {key: entry.card for key, entry in _ENTRIES.items()}
 
 
 def metrics_table() -> str:
@@ -123,11 +139,17 @@ def as_metric(method: Method, **options: Any) -> RepresentationMetric:
         )
     if isinstance(method, tuple) and len(method) == 2 and isinstance(method[1], Manifold):
         return EmbeddedManifold(*method)
+    if isinstance(method, type):
+        raise TypeError(
+            f"method must be a metric, got the class {method.__name__}. Call it: {method.__name__}()."
+        )
+    if isinstance(method, Scaled):
+        return ScaledMetric(method)
     if all(hasattr(method, name) for name in ("embed", "prepare", "between", "resolve")):
         return method  # type: ignore[return-value]
     raise TypeError(
         "method must be a metric's name, a metric, or a pair (embedding, manifold), "
-        f"got {type(method).__name__}. Known names: {', '.join(_FACTORIES)}."
+        f"got {type(method).__name__}. Known names: {', '.join(_ENTRIES)}."
     )
 
 
@@ -136,12 +158,13 @@ def _by_name(name: str, options: dict[str, Any]) -> RepresentationMetric:
     key = names.get(_normal(name))
     if key is None:
         # Names that end like the wanted one are likelier than those that are merely as long.
-        near = [n for n in names if _normal(name) in n] or difflib.get_close_matches(
-            _normal(name), names, n=1
+        known = [*_ENTRIES, *names]
+        near = [n for n in known if _normal(name) in n] or difflib.get_close_matches(
+            _normal(name), known, n=1
         )
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UnknownMetricError(f"no metric called {name!r}.{hint} Known: {', '.join(_FACTORIES)}.")
-    factory = _FACTORIES[key]
+        raise UnknownMetricError(f"no metric called {name!r}.{hint} Known: {', '.join(_ENTRIES)}.")
+    factory = _ENTRIES[key].factory
     known = _options(factory)
     unknown = sorted(set(options) - set(known))
     if unknown:
@@ -153,10 +176,8 @@ def _by_name(name: str, options: dict[str, Any]) -> RepresentationMetric:
 
 
 def _names() -> dict[str, str]:
-    names = {key: key for key in _FACTORIES}
-    for key, card in available_metrics().items():
-        names.update({_normal(alias): key for alias in card.aliases if _normal(alias) not in names})
-    return names
+    names = {_normal(alias): key for key, entry in _ENTRIES.items() for alias in entry.card.aliases}
+    return names | {key: key for key in _ENTRIES}
 
 
 def _normal(name: str) -> str:
@@ -166,3 +187,10 @@ def _normal(name: str) -> str:
 def _options(factory: Callable[..., RepresentationMetric]) -> list[str]:
     fixed = factory.keywords if isinstance(factory, partial) else {}
     return [name for name in inspect.signature(factory).parameters if name not in fixed]
+
+
+register_metric("angular_cka", AngularCKA)
+register_metric("angular_cka_debiased", partial(AngularCKA, debiased=True))
+register_metric("stress", Stress)
+register_metric("size_and_shape", SizeAndShape)
+register_metric("angular_shape", AngularShape)

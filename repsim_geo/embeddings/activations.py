@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from repsim_geo.numerics.alignment import finite_svd
 from repsim_geo.numerics.centering import center_columns
@@ -36,8 +38,9 @@ class ToWidth(nn.Module):
     kept: exact when ``p >= m - 1``, because centered data have no more axes; lossy otherwise, by at most the
     norm of the axes left out.
 
-    The rotation is a constant for autograd. Metrics that do not see rotations lose nothing by
-    that in first derivatives: what moves is the shape, through `principal_part`.
+    The rotation is a constant for autograd. Metrics that do not see rotations lose nothing by that in first
+    derivatives: what moves is the shape, through `principal_part`. Second derivatives would be wrong, and
+    raise.
     """
 
     def __init__(self, p: int | None = None):
@@ -53,11 +56,26 @@ class ToWidth(nn.Module):
         if p < m - 1:
             x = principal_part(x, p)
         _, _, vh = finite_svd(x.detach())
-        return nn.functional.pad(x @ vh[..., :p, :].mT, (0, max(0, p - vh.shape[-2])))
+        return nn.functional.pad(_Rotated.apply(x, vh[..., :p, :].mT), (0, max(0, p - vh.shape[-2])))
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""
         return f"p={self.p}"
+
+
+class _Rotated(torch.autograd.Function):
+    """``x @ v`` for a `v` that depends on `x`, differentiable once, with `v` held constant."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, v: Tensor) -> Tensor:
+        ctx.save_for_backward(v)
+        return x @ v
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (v,) = ctx.saved_tensors
+        return grads[0] @ v.mT, None
 
 
 class Whiten(nn.Module):

@@ -55,5 +55,5 @@ class UnitGram(nn.Module):
                 f"({type(self.subspace).__name__}): all inputs are equally far from each other, as far as "
                 f"this "
                 "kernel can see. Use other inputs, or "
-                "another kernel (a longer length_scale)."
+                "another kernel (an RBF length_scale near the median distance)."
             )

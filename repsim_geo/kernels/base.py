@@ -20,6 +20,8 @@ class Kernel(torch.nn.Module):
 
     invariances: frozenset[Invariance] = frozenset()
     distance_invariances: frozenset[Invariance] = frozenset()
+    # Unit of distances in feature space.
+    unit: str = "dimensionless"
 
     def forward(self, x: Tensor) -> Tensor:
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -81,7 +82,7 @@ def as_length_scale(rule: float | LengthScale | None) -> LengthScale:
         return Median()
     if isinstance(rule, (Fixed, Median)):
         return rule
-    if isinstance(rule, (int, float)) and not isinstance(rule, bool):
+    if isinstance(rule, Real) and not isinstance(rule, bool):
         return Fixed(float(rule))
     raise TypeError(
         f"length_scale must be a positive number, Fixed(length), Median(multiple) or None, got {rule!r}. "

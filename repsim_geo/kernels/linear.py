@@ -25,6 +25,7 @@ class Linear(Kernel):
 
     invariances = closure(TRANSLATION, SCALE, ORTHOGONAL)
     distance_invariances = closure(TRANSLATION, ORTHOGONAL)
+    unit = "same unit as the activations"
 
     def forward(self, x: Tensor) -> Tensor:
         """Gram matrix; shape (*batch, m, m)."""

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from repsim_geo.numerics.alignment import Aligned, align, determinant_sign, finite_svd, working_precision
+from repsim_geo.numerics.alignment import (
+    Aligned,
+    align,
+    determinant_sign,
+    finite_eigenvalues,
+    finite_svd,
+    working_precision,
+)
 from repsim_geo.numerics.sylvester import skew_sylvester
+
+_HALVINGS = 60
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,8 @@ class Orthogonal:
     """
 
     special = False
+    # By at most this over the squared room is the quotient more curved than the total space.
+    bending = 1.5
 
     def align(self, x: Tensor, y: Tensor) -> Aligned:
         """
@@ -100,20 +111,34 @@ class Orthogonal:
         """
         return singular_values[..., rank - 1]
 
-    def smallest_sum(self, eigenvalues: Tensor) -> Tensor:
+    def singular_time(self, x: Tensor, u: Tensor) -> Tensor:
         """
-        Quantity whose first zero along a geodesic is the cut time.
+        First t > 0 at which ``x'(x + t u)`` is singular on the row space of `x`; ``inf`` if never.
 
         Parameters
         ----------
-        eigenvalues : Tensor, shape (*batch, p), ascending
-            Of ``x' exp_x(t v)``.
+        x : Tensor, shape (*batch, m, p)
+        u : Tensor, shape (*batch, m, p)
+            Horizontal at `x`.
 
         Returns
         -------
         Tensor, shape (*batch)
         """
-        return eigenvalues[..., 0]
+        basis, squares = singular_basis(x)
+        extent = squares.sqrt()[..., None, :]
+        a, b = (
+            torch.where(extent > 0, working_precision(w) @ basis, 0.0) / torch.where(extent > 0, extent, 1.0)
+            for w in (x, u)
+        )
+        smallest = finite_eigenvalues(a.mT @ b)[..., 0]
+        return torch.where(smallest < 0, -1 / torch.where(smallest < 0, smallest, -1.0), torch.inf).to(
+            x.dtype
+        )
+
+    def mismatch(self, p: int, rank: int) -> str | None:
+        """Say what is wrong with dividing out this group for p columns of at most this rank, or None."""
+        return None
 
     def sample(self, p: int, *, dtype=None, device=None, generator: torch.Generator | None = None) -> Tensor:
         """
@@ -146,20 +171,38 @@ class SpecialOrthogonal(Orthogonal):
     """
 
     special = True
+    bending = 3.0
 
     def room(self, singular_values: Tensor, rank: int) -> Tensor:
         """Root of the summed squares of the two smallest singular values."""
-        if singular_values.shape[-1] < 2:
-            return torch.full_like(singular_values[..., 0], torch.inf)
         return singular_values[..., -2:].square().sum(-1).sqrt()
 
-    def smallest_sum(self, eigenvalues: Tensor) -> Tensor:
-        """Sum of the two smallest eigenvalues; see the base class."""
-        return (
-            eigenvalues[..., :2].sum(-1)
-            if eigenvalues.shape[-1] > 1
-            else torch.ones_like(eigenvalues[..., 0])
-        )
+    def singular_time(self, x: Tensor, u: Tensor) -> Tensor:
+        """First t > 0 at which the two smallest eigenvalues of ``x'(x + t u)`` have a negative sum."""
+        dtype = x.dtype
+        x, u = working_precision(x), working_precision(u)
+        s, n = x.mT @ x, x.mT @ u
+        resolution = s.shape[-1] * torch.finfo(s.dtype).eps * torch.maximum(s, n.abs()).amax((-2, -1))
+
+        def short_of_it(t: Tensor) -> Tensor:
+            return finite_eigenvalues(s + t[..., None, None] * n)[..., :2].sum(-1) >= -resolution * (1 + t)
+
+        # The sum is a concave function of t: bracket its zero, then halve the bracket.
+        low = s.new_zeros(s.shape[:-2])
+        high = torch.ones_like(low)
+        for _ in range(_HALVINGS):
+            high = torch.where(short_of_it(high), 2 * high, high)
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            inside = short_of_it(middle)
+            low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
+        return torch.where(high >= 2.0**_HALVINGS, torch.inf, high).to(dtype)
+
+    def mismatch(self, p: int, rank: int) -> str | None:
+        """Say what is wrong with dividing out this group for p columns of at most this rank, or None."""
+        if not 2 <= p <= rank:
+            return f"SO(p) needs 2 to {rank} columns for these rows, got {p}; with O(p) any number is right"
+        return None
 
     def sample(self, p: int, *, dtype=None, device=None, generator: torch.Generator | None = None) -> Tensor:
         """Uniformly distributed rotation; shape (p, p)."""

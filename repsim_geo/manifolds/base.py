@@ -116,6 +116,7 @@ class RiemannianManifold(Manifold):
 
     def expmap_transp(self, x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Exponential map, and `v` carried along to it."""
+        x, u, v = torch.broadcast_tensors(x, u, v)
         return self.expmap(x, u), self.carry(x, u, v)
 
     def transp_follow_expmap(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -129,7 +130,8 @@ class RiemannianManifold(Manifold):
         Both vectors are first projected to the tangent space: geoopt's SGD hands over a raw Euclidean
         gradient in its first step with momentum, and its samplers hand over raw noise.
         """
-        u, v = self.proju(x, torch.stack(torch.broadcast_tensors(u, v)))
+        x, u, v = torch.broadcast_tensors(x, u, v)
+        u, v = self.proju(x, torch.stack((u, v)))
         return self.retr(x, u), self.carry(x, u, v)
 
     def transp_follow_retr(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:

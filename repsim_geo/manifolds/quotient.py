@@ -15,7 +15,8 @@ from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.shape_transport import carry_in_flat, carry_in_sphere
 from repsim_geo.manifolds.sphere import UnitSphere
-from repsim_geo.numerics.norms import squared_norm
+from repsim_geo.numerics.alignment import check_same_size, finite_svd
+from repsim_geo.numerics.norms import safe_sqrt, squared_norm
 from repsim_geo.numerics.tracing import any_true, readable
 
 
@@ -59,6 +60,7 @@ class Quotient(RiemannianManifold):
 
     def __init__(self, total: Flat | UnitSphere, action: Orthogonal = Orthogonal()):
         super().__init__()
+        _check_total(total)
         self.total = total
         self.action = action
         self.ndim = total.ndim
@@ -75,8 +77,20 @@ class Quotient(RiemannianManifold):
 
     def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Squared distance of the orbits; shape (*batch). Derivatives of first and second order are exact."""
+        check_same_size(x, y)
         d2 = _AlignedSquaredDistance.apply(self, *torch.broadcast_tensors(x, y))[0]
         return d2[..., None, None] if keepdim else d2
+
+    def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
+        """
+        Distance of the orbits.
+
+        Shape (*batch). Zero, with zero gradient, below the rounding of an alignment.
+        """
+        d2 = self.dist2(x, y, keepdim=keepdim)
+        size2 = torch.maximum(*(squared_norm(w.detach(), 2, keepdim=keepdim) for w in (x, y)))
+        rounding2 = (8 * torch.finfo(torch.float64).eps) ** 2 * size2
+        return safe_sqrt(torch.where(d2 <= rounding2, 0.0, d2))
 
     def expmap(self, x: Tensor, u: Tensor) -> Tensor:
         """Geodesic of the total space with horizontal velocity `u`."""
@@ -125,7 +139,7 @@ class Quotient(RiemannianManifold):
         """Parallel transport along the minimal geodesic, returned at the representative `y`."""
         aligned, rotation = self.action.align(x, y)
         moved = self.carry(x, self.total.logmap(x, aligned), v)
-        return moved @ rotation.mT.to(moved.dtype)
+        return (moved.to(rotation.dtype) @ rotation.mT).to(v.dtype)
 
     # ------------------------------------------------------------------ projections
 
@@ -153,7 +167,7 @@ class Quotient(RiemannianManifold):
         return self.total.subspace.rank(m, p)
 
     def _room(self, x: Tensor) -> Tensor:
-        return self.action.room(torch.linalg.svdvals(x), self._rank(*x.shape[-2:]))
+        return self.action.room(finite_svd(x)[1], self._rank(*x.shape[-2:]))
 
     def dim(self, *point) -> int:
         """Dimension of the total space less that of a generic orbit."""
@@ -172,13 +186,12 @@ class Quotient(RiemannianManifold):
         return room.clamp(max=1.0).asin() if self.total.spherical else room
 
     def cut_time(self, x: Tensor, u: Tensor) -> Tensor:
-        """First time at which the smallest eigenvalue of ``x' exp_x(t u)`` vanishes; shape (*batch)."""
+        """First time at which ``x' exp_x(t u)`` becomes singular; shape (*batch)."""
+        if not self.total.spherical:
+            return self.action.singular_time(x, u)
         speed = self.norm(x, u)
-        s, n = x.mT @ x, x.mT @ u
-        if self.total.spherical:
-            n = n / torch.where(speed == 0, 1.0, speed)[..., None, None]
-        tangent = _first_zero(self.action.smallest_sum, *_in_range_of(x, s, n))
-        return tangent.atan() / speed if self.total.spherical else tangent
+        unit = u / torch.where(speed == 0, 1.0, speed)[..., None, None]
+        return self.action.singular_time(x, unit).atan() / speed
 
     def sectional_curvature(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """O'Neill: that of the total space plus three quarters of the squared bracket; shape (*batch)."""
@@ -191,21 +204,15 @@ class Quotient(RiemannianManifold):
         Radius for which the mean of data in a ball around `x` is unique; shape (*batch).
 
         A quarter of the injectivity radius: every minimizer lies within twice the radius of `x`, and in that
-        larger ball the injectivity radius is still twice the radius and the curvature bound asks for less
-        (Afsari 2011, applied to that ball). In size-and-shape space of full width, where the variance is a
-        convex function of the Gram matrix, the mean at a full-rank `x` is unique for any data.
+        larger ball the injectivity radius is still twice the radius, and the curvature bound asks for less
+        (Afsari 2011, applied to that ball).
         """
-        room = self._room(x)
-        m, p = x.shape[-2:]
-        if not self.total.spherical and not self.action.special and p >= self.total.subspace.rank(m, m):
-            resolution = m * torch.finfo(x.dtype).eps * torch.linalg.matrix_norm(x, ord=2)
-            return torch.where(room > resolution, math.inf, 0.0)
-        return room / 4
+        return self._room(x) / 4
 
     def distance_convexity(self, x: Tensor, d: Tensor) -> Tensor:
         """Comparison with the sphere whose curvature is the largest within distance `d` of `x`."""
         room = (self._room(x) - d).clamp_min(0)
-        curvature = self.total.spherical + 1.5 / room.square()
+        curvature = self.total.spherical + self.action.bending / room.square()
         angle = curvature.sqrt() * d
         return torch.where(d == 0, 1.0, torch.where(angle < math.pi / 2, angle / angle.tan(), -math.inf))
 
@@ -216,7 +223,13 @@ class Quotient(RiemannianManifold):
     # ------------------------------------------------------------------ checks
 
     def _check_shape(self, shape, name):
-        return self.total._check_shape(shape, name)
+        ok, reason = self.total._check_shape(shape, name)
+        if ok:
+            m, p = tuple(shape)[-2:]
+            mismatch = self.action.mismatch(p, self._rank(m, m))
+            if mismatch is not None:
+                return False, f"'{name}' on the {self}: {mismatch}"
+        return ok, reason
 
     def _check_point_on_manifold(self, x, *, atol=1e-5, rtol=1e-5):
         return self.total._check_point_on_manifold(x, atol=atol, rtol=rtol)
@@ -226,6 +239,20 @@ class Quotient(RiemannianManifold):
         if ok and not within(self.action.vertical(x, u), u, self.ndim, atol, rtol):
             return False, "not horizontal: x.T @ u is not symmetric"
         return ok, reason
+
+
+def _check_total(total: Flat | UnitSphere) -> None:
+    """Refuse spaces that rotations of the columns leave, or whose inner product is not the Euclidean one."""
+    if total.ndim != 2 or not total.subspace.keeps_rotations:
+        raise ValueError(
+            f"Quotient needs a space of matrices that rotations of the columns do not leave, got {total}. "
+            "Use Flat(2) or UnitSphere(2), with or without ColumnCentered()."
+        )
+    if getattr(total, "weight", 1.0) != 1.0:
+        raise ValueError(
+            f"Quotient needs the Euclidean inner product, got weight {total.weight}. "
+            "Wrap the quotient into geoopt.Scaled to change the unit of its distances."
+        )
 
 
 class _AlignedSquaredDistance(torch.autograd.Function):
@@ -273,31 +300,3 @@ class _AlignedSquaredDistance(torch.autograd.Function):
         _, dx, dy = tangents
         rates = [(g * d).sum((-2, -1)) for g, d in ((gx, dx), (gy, dy)) if d is not None]
         return torch.stack(rates).sum(0), None, None
-
-
-def _in_range_of(x: Tensor, s: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
-    """Restrict two symmetric (p, p) matrices to the row space of `x`, when that is not everything."""
-    m, p = x.shape[-2:]
-    if p < m:
-        return s, n
-    _, _, vh = torch.linalg.svd(x, full_matrices=False)
-    vh = vh[..., : m - 1, :]
-    return vh @ s @ vh.mT, vh @ n @ vh.mT
-
-
-def _first_zero(smallest_sum: Any, s: Tensor, n: Tensor, steps: int = 60) -> Tensor:
-    """First t > 0 at which a concave function of the eigenvalues of ``s + t n`` turns negative, or inf."""
-
-    def positive(t: Tensor) -> Tensor:
-        return smallest_sum(torch.linalg.eigvalsh(s + t[..., None, None] * n)) >= -resolution * (1 + t)
-
-    resolution = s.shape[-1] * torch.finfo(s.dtype).eps * torch.maximum(s, n.abs()).amax((-2, -1))
-    low = s.new_zeros(s.shape[:-2])
-    high = torch.ones_like(low)
-    for _ in range(steps):
-        high = torch.where(positive(high), 2 * high, high)
-    for _ in range(steps):
-        middle = (low + high) / 2
-        inside = positive(middle)
-        low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
-    return torch.where(high >= 2.0**steps, math.inf, high)

@@ -27,14 +27,18 @@ from repsim_geo.manifolds.actions import singular_basis
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.norms import inner, safe_norm
 from repsim_geo.numerics.sylvester import skew_sylvester
-from repsim_geo.numerics.tracing import any_true, readable
+from repsim_geo.numerics.tracing import any_true
 
 # A shortest path never comes nearer to a singular point than its length times the remaining digits, and
 # every step halves or doubles that nearness: twice the number of bits is enough.
 _MAX_STEPS = 128
-_STEPS_WHEN_TRACED = 16
 
 
+# The number of steps depends on the data, so torch.compile runs these two functions as they are. Under vmap,
+# where nobody can see that all is done, the largest number of steps is taken.
+
+
+@torch.compiler.disable
 def carry_in_flat(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
     """
     Carry the horizontal vector `u` along the line ``x + t v``, t from 0 to 1, in size-and-shape space.
@@ -62,7 +66,7 @@ def carry_in_flat(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
     x, v, u = torch.broadcast_tensors(*(working_precision(w) for w in (x, v, u)))
     floor = _floor(x, v, dtype)
     left = x.new_ones(x.shape[:-2])[..., None, None]
-    for _ in range(_steps(x)):
+    for _ in range(_MAX_STEPS):
         basis, squares, rho = _anchor(x, v, floor)
         step = torch.minimum(left, 0.5 / rho)
         u = _series(x, v, u, step, basis, squares)
@@ -72,6 +76,7 @@ def carry_in_flat(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
     return u.to(dtype)
 
 
+@torch.compiler.disable
 def carry_in_sphere(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
     """
     Carry the horizontal vector `u` along the great circle with velocity `v`, in Kendall's shape space.
@@ -99,7 +104,7 @@ def carry_in_sphere(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
     v = v / torch.where(left == 0, 1.0, left)
     along = inner(u, v, 2, keepdim=True)
     u = u - along * v
-    for _ in range(_steps(x)):
+    for _ in range(_MAX_STEPS):
         basis, squares, rho = _anchor(x, v, floor)
         arc = torch.minimum(left, torch.atan(0.5 / rho))
         u = _series(x, v, u, arc.tan(), basis, squares)
@@ -108,10 +113,6 @@ def carry_in_sphere(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
         if not any_true(left > 0):
             break
     return (u + along * v).to(dtype)
-
-
-def _steps(x: Tensor) -> int:
-    return _MAX_STEPS if readable(x) else _STEPS_WHEN_TRACED
 
 
 @torch.no_grad()

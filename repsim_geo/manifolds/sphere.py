@@ -168,8 +168,13 @@ class UnitSphere(RiemannianManifold):
         return torch.full_like(super().uniqueness_radius(x), math.pi / 2)
 
     def distance_convexity(self, x: Tensor, d: Tensor) -> Tensor:
-        """``d cot d``: the smallest eigenvalue of the Hessian of half the squared distance."""
-        return d.cos() * inverse_sinc(d.square())
+        """
+        ``d cot d``, the smallest eigenvalue of the Hessian of half the squared distance.
+
+        -inf from pi on.
+        """
+        inside = d < math.pi
+        return torch.where(inside, d.cos() * inverse_sinc(torch.where(inside, d, 0.0).square()), -math.inf)
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor, nn
 
 from repsim_geo import _checks
 from repsim_geo.invariances import ALL, Invariance
+from repsim_geo.kernels.base import Kernel
 from repsim_geo.numerics.tracing import readable
 
 
@@ -100,7 +103,10 @@ class RepresentationMetric:
         DegenerateRepresentationError
             Constant, where that is no point of the manifold.
         """
-        return self.embedding(self._checked(x))
+        x = self._checked(x)
+        # Half precision has too few digits for points of a manifold.
+        with torch.autocast(x.device.type, enabled=False):
+            return self.embedding(x)
 
     def prepare(self, x: Any) -> Tensor:
         """
@@ -153,6 +159,56 @@ class RepresentationMetric:
             if not self.constant_is_a_point:
                 _checks.check_varies(x)
         return x
+
+
+def check_kernel(kernel: Any) -> None:
+    """
+    Refuse what is no kernel.
+
+    Parameters
+    ----------
+    kernel : Kernel or None
+
+    Raises
+    ------
+    TypeError
+    """
+    if kernel is not None and not isinstance(kernel, Kernel):
+        raise TypeError(
+            f"kernel must be a kernel such as Linear() or RBF(), or None for Linear(), got {kernel!r}."
+        )
+
+
+class ScaledMetric(RepresentationMetric):
+    """
+    A metric inside ``geoopt.Scaled``: the same points, distances multiplied by the scale.
+
+    Parameters
+    ----------
+    manifold : geoopt.Scaled
+        Around a metric.
+    """
+
+    def __init__(self, manifold: Manifold):
+        self.manifold = manifold
+
+    def embed(self, x: Any) -> Tensor:
+        """Point of the metric inside; shape (*batch, *point)."""
+        return self.manifold.embed(x)
+
+    def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
+        """Scaled distance of points; shape (*batch)."""
+        return self.manifold.dist(x, y, keepdim=keepdim)
+
+    def cdist(self, x: Tensor, y: Tensor) -> Tensor:
+        """Scaled distances between two stacks of points; shape (n, k)."""
+        return self.manifold.cdist(x, y)
+
+    def resolve(self, reps: Sequence[Tensor]) -> ScaledMetric:
+        """Copy that embeds with fixed sizes; the geometry needs none."""
+        other = copy.copy(self)
+        other.embed = self.manifold.resolve(reps).embed
+        return other
 
 
 class EmbeddedManifold(RepresentationMetric):

@@ -6,6 +6,7 @@ import copy
 import math
 import warnings
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 from torch import Tensor, nn
@@ -35,9 +36,11 @@ class _Shape(RepresentationMetric):
         other = copy.deepcopy(self)
         other.p = p
         other.embedding = _steps(p, self.whiten, unit=self._unit)
+        other._keeps_all = True
         return other
 
     _unit: bool
+    _keeps_all = False
 
     def _checked(self, x: Any) -> Tensor:
         x = super()._checked(x)
@@ -45,8 +48,12 @@ class _Shape(RepresentationMetric):
             _check_room_to_whiten(*x.shape[-2:], self.p)
         return x
 
+    def extra_repr(self) -> str:
+        """Parameters, for ``repr``."""
+        return f"p={self.p}, whiten={self.whiten}"
+
     def _invariances(self) -> frozenset[Invariance]:
-        if self.whiten == 1 and self.p is None:
+        if self.whiten == 1 and (self.p is None or self._keeps_all):
             return closure(AFFINE)
         scale = {SCALE} if self.whiten == 1 or (self._unit and self.whiten == 0) else set()
         return closure(TRANSLATION, ORTHOGONAL) | scale
@@ -56,12 +63,16 @@ def _steps(p: int | None, whiten: float, *, unit: bool) -> nn.Sequential:
     return nn.Sequential(Center(), ToWidth(p), Whiten(whiten), *([Unit()] if unit else []))
 
 
+def _unit_of(whiten: float) -> str:
+    return "root of rows (dimensionless)" if whiten == 1 else "mixed: activations and root of rows"
+
+
 def _check_options(p: int | None, whiten: float) -> None:
-    if p is not None and (not isinstance(p, int) or p < 1):
+    if p is not None and (isinstance(p, bool) or not isinstance(p, Integral) or p < 1):
         raise ValueError(f"p must be a positive whole number of columns or None, got {p!r}. None keeps all.")
-    if not 0 <= whiten <= 1:
+    if not isinstance(whiten, Real) or not 0 <= whiten <= 1:
         raise ValueError(
-            f"whiten must lie between 0 (rotations only) and 1 (any invertible linear map), got {whiten}. "
+            f"whiten must lie between 0 (rotations only) and 1 (any invertible linear map), got {whiten!r}. "
             "Other tools' alpha is 1 - whiten."
         )
 
@@ -138,9 +149,7 @@ class SizeAndShape(_Shape, Quotient):
         return MetricCard(
             key="size_and_shape",
             summary="Euclidean distance of two centered clouds after the best rotation",
-            unit="same unit as the activations"
-            if self.whiten == 0
-            else "standard deviations times root of rows",
+            unit="same unit as the activations" if self.whiten == 0 else _unit_of(self.whiten),
             range=(0.0, math.inf),
             invariances=self._invariances(),
             references=("williams2021", "le1995", "thanwerdas2023"),
@@ -164,7 +173,8 @@ class AngularShape(_Shape, Quotient):
 
     Notes
     -----
-    With ``whiten=1`` the cosine of the distance is the mean canonical correlation.
+    With ``whiten=1`` and equal widths the cosine of the distance is the mean canonical correlation. Needs at
+    least 3 inputs: two have one shape.
 
     References
     ----------
@@ -182,6 +192,7 @@ class AngularShape(_Shape, Quotient):
     __scaling__ = Quotient.__scaling__.copy()
     name = "AngularShape"
     _unit = True
+    fewest_rows = 3
 
     def __init__(self, p: int | None = None, *, whiten: float = 0.0):
         _check_options(p, whiten)

@@ -9,7 +9,7 @@ from repsim_geo.invariances import SCALE
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.linear import Linear
 from repsim_geo.manifolds.flat import Flat
-from repsim_geo.metrics.base import MetricCard, RepresentationMetric
+from repsim_geo.metrics.base import MetricCard, RepresentationMetric, check_kernel
 from repsim_geo.numerics.subspaces import Hollow
 
 
@@ -54,10 +54,15 @@ class Stress(RepresentationMetric, Flat):
     name = "Stress"
 
     def __init__(self, kernel: Kernel | None = None, *, rescale: bool = False):
+        check_kernel(kernel)
         super().__init__(ndim=2, subspace=Hollow(), weight=mean_over_pairs)
         self.rescale = rescale
         self.embedding = DistanceMatrix(Linear() if kernel is None else kernel, rescale=rescale)
         self.constant_is_a_point = not rescale
+
+    def extra_repr(self) -> str:
+        """Parameters, for ``repr``."""
+        return f"kernel={self.embedding.kernel}, rescale={self.rescale}"
 
     @property
     def card(self) -> MetricCard:
@@ -65,7 +70,7 @@ class Stress(RepresentationMetric, Flat):
         return MetricCard(
             key="stress",
             summary="root-mean-square difference of two distance matrices",
-            unit="medians of the distances" if self.rescale else "same unit as the activations",
+            unit="medians of the distances" if self.rescale else self.embedding.kernel.unit,
             range=(0.0, math.inf),
             invariances=self.embedding.kernel.distance_invariances | ({SCALE} if self.rescale else set()),
             references=("kriegeskorte2008", "lange2023"),

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from repsim_geo.errors import ShapeError
 from repsim_geo.numerics.sylvester import skew_sylvester
 
 _LARGEST_BATCHED_LU = 150
@@ -57,6 +58,23 @@ def finite_svd(x: Tensor, *, full_matrices: bool = False) -> tuple[Tensor, Tenso
     u, s, vh = torch.linalg.svd(torch.where(finite, x, 0.0), full_matrices=full_matrices)
     mark = torch.where(finite, 1.0, torch.nan).to(x.dtype)
     return u * mark, s * mark[..., 0], vh * mark
+
+
+def finite_eigenvalues(a: Tensor) -> Tensor:
+    """
+    Eigenvalues of symmetric matrices, ascending; nan for non-finite input instead of an error.
+
+    Parameters
+    ----------
+    a : Tensor, shape (*batch, p, p)
+
+    Returns
+    -------
+    Tensor, shape (*batch, p)
+    """
+    finite = a.isfinite().all(-1).all(-1)[..., None]
+    eigenvalues = torch.linalg.eigvalsh(torch.where(finite[..., None], a, 0.0))
+    return torch.where(finite, eigenvalues, torch.nan)
 
 
 def determinant_sign(a: Tensor) -> Tensor:
@@ -153,6 +171,26 @@ def _solve_in(basis: Tensor, eigenvalues: Tensor, p: Tensor, t: Tensor) -> Tenso
     return basis @ a @ basis.mT
 
 
+def check_same_size(x: Tensor, y: Tensor) -> None:
+    """
+    Refuse shapes of different widths, which would broadcast: one column is not p equal ones.
+
+    Parameters
+    ----------
+    x, y : Tensor, shape (*batch, m, p)
+
+    Raises
+    ------
+    ShapeError
+    """
+    if x.shape[-2:] != y.shape[-2:]:
+        raise ShapeError(
+            f"shapes must have the same rows and columns, got {tuple(x.shape[-2:])} and "
+            f"{tuple(y.shape[-2:])}. "
+            "Embed both with one metric whose width p is given, or through metric.resolve([x, y])."
+        )
+
+
 def align(x: Tensor, y: Tensor, *, special: bool = False) -> Aligned:
     """
     Rotate `y` as close as possible to `x`: ``y @ q`` with `q` orthogonal.
@@ -176,6 +214,7 @@ def align(x: Tensor, y: Tensor, *, special: bool = False) -> Aligned:
     `x` from itself. One Newton step on the *residual* ``y q - x`` removes them: the residual is small, so its
     products with `x` are accurate. The step is a Cayley transform, orthogonal to the last digit.
     """
+    check_same_size(x, y)
     a, b = working_precision(x), working_precision(y)
     cross = b.mT @ a
     q, s, basis = _PolarFactor.apply(cross, special)

@@ -19,6 +19,9 @@ from repsim_geo.numerics.centering import center_columns, center_doubly, center_
 class Everything:
     """All tensors: no constraint."""
 
+    # Whether rotations of the columns map the subspace to itself.
+    keeps_rotations = True
+
     def project(self, a: Tensor) -> Tensor:
         """Orthogonal projection onto the subspace; same shape."""
         return a
@@ -65,6 +68,7 @@ class ColumnCentered(Everything):
 class _Symmetric(Everything):
     """Shared by the subspaces of symmetric matrices."""
 
+    keeps_rotations = False
     _fewest_rows = 2
 
     def mismatch(self, *shape: int) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -35,7 +36,7 @@ def pairwise(
     progress : bool
         Show a progress bar (needs tqdm).
     n_jobs : int, optional
-        Compute tiles in this many threads, or on whatever ``joblib.parallel_config`` says (needs joblib).
+        Compute tiles in this many threads (needs joblib). None computes them one after the other.
     **options
         Keyword arguments of the named metric.
 
@@ -59,8 +60,8 @@ def pairwise(
     named = _checked(reps)
     metric = as_metric(method, **options).resolve(list(named.values()))
     size = 16 if block is None else block
-    if size < 1:
-        raise ValueError(f"block must be a positive number of networks, got {block}. The default is 16.")
+    if not isinstance(size, Integral) or size < 1:
+        raise ValueError(f"block must be a positive number of networks, got {block!r}. The default is 16.")
     points = torch.stack([_prepare(metric, x, name) for name, x in named.items()])
     n = len(points)
     corners = [(i, j) for i in range(0, n, size) for j in range(i, n, size)]
@@ -78,6 +79,10 @@ def _checked(reps: Any) -> dict[str, Tensor]:
         raise ShapeError(
             f"a tensor of networks must have shape (n, m, d), got {tuple(reps.shape)}. "
             "Give a list of (m, d) tensors instead."
+        )
+    elif not isinstance(reps, Iterable) or isinstance(reps, str):
+        raise TypeError(
+            f"reps must be a sequence or mapping of representations (m, d), got {type(reps).__name__}."
         )
     else:
         named = {f"reps[{i}]": x for i, x in enumerate(reps)}

@@ -11,11 +11,15 @@ from geoopt.manifolds.base import Manifold
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from repsim_geo.errors import ConvergenceWarning, ShapeError
+from repsim_geo.errors import ConvergenceWarning, NotOnManifoldError, ShapeError
 from repsim_geo.numerics.angles import inverse_sinc, one_minus_cos, sinc
 
 # Gradient norms below these are rounding, relative to the spread of the data.
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
+# A step may raise the variance as long as one of so many before was higher.
+_MEMORY = 10
+# Angle from which on a point counts as opposite: its logarithm is nearly arbitrary.
+_NEAR_ANTIPODE = math.pi - 1e-3
 
 
 class FrechetMean(BaseEstimator):
@@ -32,8 +36,8 @@ class FrechetMean(BaseEstimator):
         Default 1e-12 in float64 and 1e-5 in float32.
     max_iter : int
     init : "medoid", "first" or Tensor
-        Where to start: the data point with the least sum of squared distances, the first point, or a
-        point of your own. On spheres always the normalized arithmetic mean.
+        Where to start: the data point with the least sum of squared distances (on spheres, the normalized
+        arithmetic mean where that is better), the first point, or a point of your own.
 
     Attributes
     ----------
@@ -49,22 +53,26 @@ class FrechetMean(BaseEstimator):
     radius_ : Tensor, shape (*batch)
         Largest distance of a point (of positive weight) from ``mean_``.
     error_bound_ : Tensor, shape (*batch)
-        The true mean is within this distance of ``mean_``: the gradient norm divided by a lower
-        bound of the Hessian around ``mean_``. Infinite where no bound is known.
+        An exact minimum of the variance is within this distance of ``mean_``; it is *the* mean if
+        ``unique_``. The gradient norm divided by a lower bound of the Hessian around ``mean_``; infinite
+        where none is known.
     unique_ : True or None
         True when a theorem says that these data have only one mean; None when none applies.
 
     Notes
     -----
-    The iteration is the Karcher flow, ``x <- exp_x(s * mean of log_x(points))``, with s = 1 at first, which
-    cannot increase the variance in nonnegative curvature (all our spaces so far). Elsewhere, or when
-    rounding gets in the way, s is halved until the variance does not grow. All logarithms are computed in
-    one batch. On spheres the mean lies in the span of the data, and the iteration needs only their inner
-    products: it costs n^2 a step, whatever the size of a point.
+    The iteration is the Karcher flow, ``x <- exp_x(s * mean of log_x(points))``. It starts with s = 1, which
+    cannot increase the variance in nonnegative curvature; then s follows the curvature that the last step
+    has seen (Barzilai and Borwein 1988), never below 1 unless the variance exceeds all of the last ten, when
+    it is halved. All logarithms are computed in one batch. On spheres the mean lies in the span of the data,
+    and the iteration needs only their inner products: it costs n^2 a step, whatever the size of a point.
+
+    Shapes of networks that have little in common have several local means, far from each other and slow to
+    reach; ``unique_`` and the warning tell.
 
     References
     ----------
-    Karcher 1977; Afsari 2011; Pennec 2006.
+    Karcher 1977; Afsari 2011; Pennec 2006; Barzilai and Borwein 1988.
 
     Examples
     --------
@@ -104,6 +112,8 @@ class FrechetMean(BaseEstimator):
         ------
         ShapeError, TypeError, ValueError
             No points, wrong weights, not finite.
+        NotOnManifoldError
+            Tensors that are not points, such as activations that were not embedded.
 
         Warns
         -----
@@ -112,13 +122,14 @@ class FrechetMean(BaseEstimator):
         """
         points, weights = self._checked(points, weights)
         tol = _TOLERANCE[points.dtype] if self.tol is None else self.tol
-        if getattr(self.manifold, "spherical", False):
-            mean, self.n_iter_ = _mean_in_span(points, weights, self.manifold.ndim, tol, self.max_iter)
-            mean = self.manifold.projx(mean)
-        else:
+        found = None
+        if getattr(self.manifold, "spherical", False) and self.init == "medoid":
+            found = _mean_in_span(points, weights, self.manifold.ndim, tol, self.max_iter)
+        if found is None:
             start = self._start(points, weights)
-            mean, self.n_iter_ = _karcher_flow(self.manifold, points, weights, start, tol, self.max_iter)
-        self._certify(mean, points, weights, tol)
+            found = _karcher_flow(self.manifold, points, weights, start, tol, self.max_iter)
+        mean, self.n_iter_ = found
+        self._certify(self.manifold.projx(mean), points, weights, tol)
         return self
 
     def _checked(self, points: Any, weights: Any) -> tuple[Tensor, Tensor]:
@@ -128,6 +139,12 @@ class FrechetMean(BaseEstimator):
             raise TypeError(
                 f"points must be a float32 or float64 Tensor (n, *point), got {kind}. "
                 "Stack them with torch.stack."
+            )
+        if not (isinstance(self.max_iter, int) and self.max_iter >= 0):
+            raise ValueError(f"max_iter must be a whole number of steps, 0 or more, got {self.max_iter!r}.")
+        if self.tol is not None and not self.tol > 0:
+            raise ValueError(
+                f"tol must be positive or None, got {self.tol!r}. None takes what the dtype allows."
             )
         if points.dim() < ndim + 1 or points.shape[-ndim - 1] == 0:
             raise ShapeError(
@@ -140,6 +157,12 @@ class FrechetMean(BaseEstimator):
         ok, reason = self.manifold.check_point(points, explain=True)  # pyright: ignore[reportGeneralTypeIssues]
         if not ok:
             raise ShapeError(f"points do not fit the manifold: {reason}")
+        ok, reason = self.manifold.check_point_on_manifold(points, explain=True, atol=1e-4, rtol=1e-4)  # pyright: ignore[reportGeneralTypeIssues]
+        if not ok:
+            raise NotOnManifoldError(
+                f"points must lie on the manifold {self.manifold}: {reason}. "
+                "Use metric.embed(x) or manifold.projx(x)."
+            )
         points = points.detach().as_subclass(Tensor)
         n = points.shape[-ndim - 1]
         if weights is None:
@@ -154,14 +177,24 @@ class FrechetMean(BaseEstimator):
             raise ValueError(
                 "weights must be nonnegative, finite and not all zero; only their ratios matter."
             )
-        return points, weights / total
+        # A point without weight has no say: the heaviest one takes its place.
+        heaviest = _take(points, weights.expand(points.shape[: points.dim() - ndim]).argmax(-1), ndim)
+        counts = (weights > 0).reshape(*weights.shape, *[1] * ndim)
+        return torch.where(counts, points, heaviest.unsqueeze(-ndim - 1)), weights / total
 
     def _start(self, points: Tensor, weights: Tensor) -> Tensor:
         axis = -self.manifold.ndim - 1
+        first = points.select(axis, 0)
         if isinstance(self.init, Tensor):
-            return self.init.detach().as_subclass(Tensor).to(points)
+            start = self.init.detach().as_subclass(Tensor).to(points)
+            if not bool(start.isfinite().all()) or start.shape != first.shape[first.dim() - start.dim() :]:
+                raise ShapeError(
+                    f"init must be a finite point of shape {tuple(first.shape)}, got {tuple(start.shape)}. "
+                    "Or use init='medoid'."
+                )
+            return start.expand_as(first)
         if self.init == "first":
-            return points.select(axis, 0)
+            return first
         if self.init == "medoid":
             return _medoid(self.manifold, points, weights)
         raise ValueError(f"init must be 'medoid', 'first' or a point, got {self.init!r}.")
@@ -171,16 +204,14 @@ class FrechetMean(BaseEstimator):
         manifold = self.manifold
         center = mean.unsqueeze(-manifold.ndim - 1)
         distances = manifold.dist(center, points)
-        counted = torch.where(weights > 0, distances, 0.0)
         self.mean_ = mean
-        self.gradient_norm_ = manifold.norm(
-            mean, _weighted(manifold.logmap(center, points), weights, manifold.ndim)
-        )
+        gradient = _weighted(manifold.logmap(center, points), weights, manifold.ndim)
+        self.gradient_norm_ = _inner(manifold, mean, gradient).sqrt()
         self.variance_ = (weights * distances.square()).sum(-1)
-        self.radius_ = counted.amax(-1)
+        self.radius_ = distances.amax(-1)
         goal = _goal(tol, self.variance_, points, manifold.ndim)
         self.converged_ = bool((self.gradient_norm_ <= goal).all())
-        self.error_bound_ = _error_bound(manifold, mean, counted, weights, self.gradient_norm_)
+        self.error_bound_ = _error_bound(manifold, mean, distances, weights, self.gradient_norm_)
         radius = getattr(manifold, "uniqueness_radius", None)
         proven = self.converged_ and radius is not None and bool((self.radius_ < radius(mean)).all())
         self.unique_ = True if proven else None
@@ -200,6 +231,17 @@ def _weighted(values: Tensor, weights: Tensor, ndim: int) -> Tensor:
     return (weights.reshape(*weights.shape, *[1] * ndim) * values).sum(-ndim - 1)
 
 
+def _inner(manifold: Manifold, x: Tensor, u: Tensor, v: Tensor | None = None) -> Tensor:
+    """Inner product with exactly the batch axes of `u`, whatever habits the manifold has without keepdim."""
+    return manifold.inner(x, u, v, keepdim=True).reshape(u.shape[: u.dim() - manifold.ndim]).clamp_min(0)
+
+
+def _take(points: Tensor, index: Tensor, ndim: int) -> Tensor:
+    """Point number `index` of every population."""
+    index = index.reshape(*index.shape, *[1] * (ndim + 1))
+    return points.take_along_dim(index, -ndim - 1).squeeze(-ndim - 1)
+
+
 def _goal(tol: float, variance: Tensor, points: Tensor, ndim: int) -> Tensor:
     """Gradient norm to reach: relative to the spread, but not below the rounding of the points themselves."""
     axes = tuple(range(-ndim, 0))
@@ -213,42 +255,57 @@ def _medoid(manifold: Manifold, points: Tensor, weights: Tensor) -> Tensor:
         (weights * manifold.dist(points.narrow(axis, i, 1), points).square()).sum(-1)
         for i in range(points.shape[axis])
     ]
-    best = torch.stack(rows, -1).argmin(-1)
-    index = best.reshape(*best.shape, *[1] * (manifold.ndim + 1))
-    return points.take_along_dim(index, axis).squeeze(axis)
+    return _take(points, torch.stack(rows, -1).argmin(-1), manifold.ndim)
 
 
 def _karcher_flow(
     manifold: Manifold, points: Tensor, weights: Tensor, x: Tensor, tol: float, max_iter: int
 ) -> tuple[Tensor, int]:
-    axis = -manifold.ndim - 1
+    ndim = manifold.ndim
 
-    def variance_and_step(x: Tensor) -> tuple[Tensor, Tensor]:
-        logs = manifold.logmap(x.unsqueeze(axis), points)
-        squares = manifold.inner(x.unsqueeze(axis), logs)
-        return (weights * squares).sum(-1), _weighted(logs, weights, manifold.ndim)
+    def wide(value: Tensor) -> Tensor:
+        return value.reshape(*value.shape, *[1] * ndim)
 
-    variance, step = variance_and_step(x)
+    def variance_and_pull(x: Tensor) -> tuple[Tensor, Tensor]:
+        center = x.unsqueeze(-ndim - 1)
+        logs = manifold.logmap(center, points)
+        return (weights * _inner(manifold, center, logs)).sum(-1), _weighted(logs, weights, ndim)
+
+    rounding = 64 * torch.finfo(x.dtype).eps
+    variance, pull = variance_and_pull(x)
     size = torch.ones_like(variance)
+    recent = [variance]
     for n_iter in range(max_iter):
-        gradient = manifold.norm(x, step)
-        if bool((gradient <= _goal(tol, variance, points, manifold.ndim)).all()):
+        if bool((_inner(manifold, x, pull).sqrt() <= _goal(tol, variance, points, ndim)).all()):
             return x, n_iter
-        trial = manifold.retr(x, size.reshape(*size.shape, *[1] * manifold.ndim) * step)
-        trial_variance, trial_step = variance_and_step(trial)
-        better = trial_variance <= variance * (1 + 8 * torch.finfo(x.dtype).eps)
-        keep = better.reshape(*better.shape, *[1] * manifold.ndim)
-        x, step = torch.where(keep, trial, x), torch.where(keep, trial_step, step)
+        step = wide(size) * pull
+        trial = manifold.retr(x, step)
+        trial_variance, trial_pull = variance_and_pull(trial)
+        better = trial_variance <= torch.stack(recent).amax(0) * (1 + rounding)
+        fitted = _curvature_step(manifold, trial, step, pull, trial_pull)
+        size = torch.where(better, fitted, torch.where(size > 1, torch.ones_like(size), size / 2))
+        x, pull = torch.where(wide(better), trial, x), torch.where(wide(better), trial_pull, pull)
         variance = torch.where(better, trial_variance, variance)
-        size = torch.where(better, size, size / 2)
+        recent = [*recent, variance][-_MEMORY:]
     return x, max_iter
+
+
+def _curvature_step(manifold: Manifold, x: Tensor, step: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """Step size that the change of the gradient over the last step suggests, at least 1 and at most 100."""
+    step, before = manifold.proju(x, step), manifold.proju(x, before)
+    bent = manifold.inner(x, step, before - after, keepdim=True).reshape(
+        step.shape[: step.dim() - manifold.ndim]
+    )
+    return torch.where(bent > 0, _inner(manifold, x, step) / torch.where(bent > 0, bent, 1.0), 1.0).clamp(
+        1, 100
+    )
 
 
 def _mean_in_span(
     points: Tensor, weights: Tensor, ndim: int, tol: float, max_iter: int
-) -> tuple[Tensor, int]:
+) -> tuple[Tensor, int] | None:
     """
-    Karcher flow on a sphere in coefficients: the mean is ``sum_i c_i x_i``.
+    Karcher flow on a sphere in coefficients, ``sum_i c_i x_i``; None if a point is near an antipode.
 
     Inner products are enough: the factor a / sin(a) of a logarithm is flat where the angle a is small, so
     nothing is lost by not knowing small angles to all digits. They are kept in float64.
@@ -256,22 +313,35 @@ def _mean_in_span(
     flat = points.flatten(-ndim)
     gram = (flat @ flat.mT).double()
     weights = weights.double().expand(gram.shape[:-1])
-    coefficients = weights / _quadratic(gram, weights).sqrt()
+    coefficients = _best_start(gram, weights)
+    eps = torch.finfo(points.dtype).eps
     n_iter = 0
     for n_iter in range(max_iter + 1):
         cosines = (gram @ coefficients[..., None])[..., 0].clamp(-1, 1)
         angles2 = cosines.acos().square()
+        if bool((angles2.sqrt() > _NEAR_ANTIPODE).any()):
+            return None
         pull = weights * inverse_sinc(angles2)
         step = pull - (pull * cosines).sum(-1, keepdim=True) * coefficients
         length2 = _quadratic(gram, step)
         variance = (weights * angles2).sum(-1)
-        eps = torch.finfo(points.dtype).eps
         if n_iter == max_iter or bool((length2.sqrt()[..., 0] <= tol * variance.sqrt() + 8 * eps).all()):
             break
         coefficients = (1 - length2 * one_minus_cos(length2)) * coefficients + sinc(length2) * step
         coefficients = coefficients / _quadratic(gram, coefficients).sqrt()
     mean = (coefficients.to(points.dtype)[..., None, :] @ flat).squeeze(-2)
     return mean.unflatten(-1, points.shape[-ndim:]), n_iter
+
+
+def _best_start(gram: Tensor, weights: Tensor) -> Tensor:
+    """Coefficients of the normalized average or of a data point, whichever has the least variance."""
+    length = _quadratic(gram, weights).sqrt()
+    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).expand(gram.shape)
+    average = torch.where(length > 1e-6, weights / length, eye[..., 0, :])
+    candidates = torch.cat([average[..., None, :], eye], -2)
+    angles2 = (candidates @ gram).clamp(-1, 1).acos().square()
+    best = (angles2 @ weights[..., None])[..., 0].argmin(-1)
+    return candidates.take_along_dim(best[..., None, None], -2).squeeze(-2)
 
 
 def _quadratic(gram: Tensor, c: Tensor) -> Tensor:
@@ -291,8 +361,9 @@ def _error_bound(
     def hessian(slack: Tensor) -> Tensor:
         return (weights * convexity(center, distances + slack[..., None])).sum(-1)
 
-    # The bound must hold on a ball that contains the true mean: try the ball of twice the first guess.
-    bound = gradient / hessian(torch.zeros_like(gradient))
-    convex = hessian(2 * bound.clamp_min(0))
-    bound = torch.where(convex > 0, gradient / convex, math.inf)
-    return torch.where(gradient == 0, 0.0, bound)
+    # The bound must hold on a ball that contains the minimum: try the ball of twice the first guess.
+    here_convex = hessian(torch.zeros_like(gradient))
+    ball = 2 * gradient / here_convex
+    convex = hessian(ball.clamp_min(0))
+    bound = gradient / convex
+    return torch.where((here_convex > 0) & (convex > 0) & (bound <= ball), bound, math.inf)

@@ -7,7 +7,7 @@ So the same function serves a report, a test, and a benchmark of accuracy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import geoopt
@@ -655,7 +655,23 @@ def scaling_scales_distances(manifold: Manifold, scene: Scene) -> Tensor:
     x, y = scene.x, scene.y
     apart = _over_scale(scaled.dist(x, y) - 2 * manifold.dist(x, y), scene)
     there = _over_scale(manifold.dist(scaled.expmap(x, scaled.logmap(x, y)), y), scene)
-    return apart + there
+    return apart + there + sum(_over_scale(a - b, scene) for a, b in _scaled_pairs(manifold, scaled, scene))
+
+
+def _scaled_pairs(manifold: Manifold, scaled: Manifold, scene: Scene) -> Iterator[tuple[Tensor, Tensor]]:
+    """What methods beyond geoopt's own give under a scale of 2, and what they should give."""
+    x, y, u = scene.x, scene.y, scene.u
+    zero = torch.zeros_like(scene.scale)
+    if provides(manifold, "cdist"):
+        yield scaled.cdist(x, y[:1])[:, 0], 2 * manifold.cdist(x, y[:1])[:, 0]
+    if provides(manifold, "geodesic"):
+        yield manifold.dist(scaled.geodesic(0.5, x, y), manifold.geodesic(0.5, x, y)), zero
+    if provides(manifold, "carry"):
+        moved, wanted = scaled.carry(x, 2 * u, scene.v), manifold.carry(x, u, scene.v)
+        yield manifold.norm(manifold.expmap(x, u), moved - wanted), zero
+    if provides(manifold, "cut_time"):
+        ratio = (scaled.cut_time(x, 2 * u) / manifold.cut_time(x, u)).nan_to_num(1.0)
+        yield (ratio - 1) * scene.scale, zero
 
 
 @_law(
@@ -672,7 +688,12 @@ def products_add_squared_distances(manifold: Manifold, scene: Scene) -> Tensor:
     return (product.dist2(a, b) - both).abs() / scene.scale.square()
 
 
-@_law("vmap gives what the batch gives.", "dist logmap expmap", "composed", scenes=("iid", "coincident"))
+@_law(
+    "vmap gives what the batch gives.",
+    "dist logmap expmap transp inner",
+    "transport",
+    scenes=("coincident", "ill_conditioned"),
+)
 def vmap_agrees_with_the_batch(manifold: Manifold, scene: Scene) -> Tensor:
     vmap = torch.func.vmap
     apart = _over_scale(vmap(manifold.dist)(scene.x, scene.y) - manifold.dist(scene.x, scene.y), scene)
@@ -682,7 +703,10 @@ def vmap_agrees_with_the_batch(manifold: Manifold, scene: Scene) -> Tensor:
     exp = _ambient_apart(
         manifold.expmap(scene.x, scene.u), vmap(manifold.expmap)(scene.x, scene.u), manifold.ndim
     )
-    return apart + log + exp
+    moved, alone = (
+        function(scene.x, scene.y, scene.v) for function in (manifold.transp, vmap(manifold.transp))
+    )
+    return apart + log + exp + _apart(manifold, scene.y, moved, alone, scene)
 
 
 @_law(
@@ -699,14 +723,100 @@ def origin_is_reproducible(manifold: Manifold, scene: Scene) -> Tensor:
     return torch.tensor(float(not (torch.equal(a, b) and kept and manifold.check_point_on_manifold(a))))
 
 
-@_law("random gives points, of the shape and dtype asked for.", "random projx", "yes or no", scenes=("iid",))
+@_law(
+    "random gives points, new ones every time, of the shape and dtype asked for.",
+    "random projx",
+    "yes or no",
+    scenes=("iid",),
+)
 def random_points_are_points(manifold: Manifold, scene: Scene) -> Tensor:
     point = tuple(scene.x.shape[1:])
-    x = manifold.random(5, *point, dtype=scene.x.dtype)
+    with torch.random.fork_rng(devices=[]):
+        x, other = (manifold.random(5, *point, dtype=scene.x.dtype) for _ in range(2))
     right = (
         tuple(x.shape) == (5, *point) and x.dtype == scene.x.dtype and isinstance(x, geoopt.ManifoldTensor)
     )
-    return torch.tensor(float(not (right and manifold.check_point_on_manifold(x))))
+    new = not torch.equal(x, other)
+    return torch.tensor(float(not (right and new and manifold.check_point_on_manifold(x))))
+
+
+@_law("Several axes of batches are one long batch.", "dist logmap expmap proju inner", "composed")
+def batches_have_any_number_of_axes(manifold: Manifold, scene: Scene) -> Tensor:
+    x, y, u, noise = (a.unflatten(0, (2, -1)) for a in (scene.x, scene.y, scene.u, scene.noise))
+    pairs = [
+        (manifold.dist(x, y), manifold.dist(scene.x, scene.y)),
+        (manifold.logmap(x, y), manifold.logmap(scene.x, scene.y)),
+        (manifold.expmap(x, u), manifold.expmap(scene.x, scene.u)),
+        (manifold.proju(x, noise), manifold.proju(scene.x, scene.noise)),
+        (manifold.inner(x, u), manifold.inner(scene.x, scene.u)),
+    ]
+    if provides(manifold, "retr_transp"):
+        # One pair of vectors for all points, which have more axes than the vectors.
+        one, other = 0.1 * scene.u[0], scene.noise[0]
+        flat = manifold.retr_transp(scene.x, one.expand_as(scene.x), other.expand_as(scene.x))
+        pairs += list(zip(manifold.retr_transp(x, one, other), flat, strict=True))
+    size = torch.maximum(scene.x.abs().amax(), scene.noise.abs().amax())
+    size = torch.maximum(size, size.square())
+    return torch.stack([(a.flatten(0, 1) - b).abs().amax() / _or_one(size) for a, b in pairs])
+
+
+@_law("geodesic takes many times at once.", "geodesic dist", "composed")
+def geodesic_takes_many_times(manifold: Manifold, scene: Scene) -> Tensor:
+    times = torch.tensor([0.0, 0.3, 1.0], dtype=scene.x.dtype)
+    together = manifold.geodesic(times[(..., *[None] * scene.x.dim())], scene.x, scene.y)
+    apart = [
+        _over_scale(manifold.dist(point, manifold.geodesic(float(t), scene.x, scene.y)), scene)
+        for t, point in zip(times, together, strict=True)
+    ]
+    return torch.stack(apart).amax(0)
+
+
+@_law("The angle at a vertex is that of the two directions.", "angle expmap inner", "composed", regular=True)
+def angle_is_that_of_the_directions(manifold: Manifold, scene: Scene) -> Tensor:
+    x, u = scene.x, scene.u
+    length = size_of_vector(manifold, x, u)
+    # A second direction, as short as the first and never opposite to it.
+    v = 0.5 * (u + _column(length / size_of_vector(manifold, x, scene.v), manifold) * scene.v)
+    if provides(manifold, "cut_time"):
+        v = v * _column(manifold.cut_time(x, v).clamp(max=1.0), manifold)
+    uu, vv, uv = manifold.inner(x, u), manifold.inner(x, v), manifold.inner(x, u, v)
+    exact = torch.atan2((uu * vv - uv.square()).clamp_min(0).sqrt(), uv)
+    found = manifold.angle(manifold.expmap(x, 0.5 * u), x, manifold.expmap(x, 0.5 * v))
+    # Nearly parallel vectors: the root of the difference has half of the digits. Short ones: log has few.
+    return (found - exact).abs() * exact.sin().abs() * length / scene.scale
+
+
+@_law("Gradients of cdist are finite, on the diagonal too.", "cdist", "yes or no")
+def gradients_of_cdist_are_finite(manifold: Manifold, scene: Scene) -> Tensor:
+    found = _gradients(lambda x: manifold.cdist(x, x), scene.x) + _gradients(manifold.cdist, scene.x, scene.y)
+    return _no(torch.stack([_of_every_point(g.isfinite(), manifold.ndim) for g in found]).all(0))
+
+
+@_law("A tensor that projx moves is not a point.", "projx", "yes or no", scenes=("iid",))
+def tensors_off_the_manifold_are_refused(manifold: Manifold, scene: Scene) -> Tensor:
+    noise = scene.noise[:1]
+    moved = bool((manifold.projx(noise) - noise).abs().max() > 1e-2 * noise.abs().max())
+    return torch.tensor(float(moved and bool(manifold.check_point_on_manifold(noise))))
+
+
+@_law(
+    "The Hessian of half the squared distance is bounded below as declared.",
+    "distance_convexity injectivity_radius expmap dist2 inner",
+    "finite difference",
+    source="comparison theorem of Rauch",
+    regular=True,
+    scenes=("iid", "close", "on_geodesic", "equal_eigenvalues"),
+)
+def distance_convexity_is_a_lower_bound(manifold: Manifold, scene: Scene) -> Tensor:
+    x, size = scene.x, size_of_vector(manifold, scene.x, scene.v)
+    y = manifold.expmap(x, 0.5 * scene.u)
+    bound = manifold.distance_convexity(x, manifold.dist(x, y))
+    radius = torch.as_tensor(manifold.injectivity_radius(x), dtype=size.dtype).expand_as(size)
+    h = 1e-3 * torch.minimum(radius, scene.scale) / size
+    step = _column(h, manifold) * scene.v
+    values = [manifold.dist2(manifold.expmap(x, s * step), y) / 2 for s in (-1, 0, 1)]
+    hessian = (values[0] - 2 * values[1] + values[2]) / (h * size).square()
+    return (bound - hessian).clamp_min(0)
 
 
 def _or_one(value: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ def check_manifold(
     manifold: Manifold,
     point: tuple[int, ...],
     *,
-    laws: Iterable[Law] = LAWS,
+    laws: Iterable[Law | str] = LAWS,
     scenes: Iterable[SceneSpec] = SCENES,
     dtypes: Iterable[torch.dtype] = (torch.float64, torch.float32),
     seed: int = 0,
@@ -39,7 +39,7 @@ def check_manifold(
         Ours, geoopt's, or yours.
     point : tuple of int
         Shape of one point. Small is fine and fast.
-    laws : iterable of Law
+    laws : iterable of Law or str
     scenes : iterable of SceneSpec
     dtypes : iterable of torch.dtype
     seed : int
@@ -71,7 +71,10 @@ def check_manifold(
     >>> check_manifold(Flat(ndim=1), (3,)).ok
     True
     """
-    laws, expected = tuple(laws), dict(expected_failures or {})
+    laws, expected = tuple(_by_name(law) for law in laws), dict(expected_failures or {})
+    scenes, dtypes = tuple(scenes), tuple(dtypes)
+    if not (laws and scenes and dtypes):
+        raise ValueError("nothing to check: laws, scenes and dtypes must not be empty.")
     if on_fail not in ("raise", "report"):
         raise ValueError(f"on_fail must be 'raise' or 'report', got {on_fail!r}.")
     unknown = set(expected) - {law.name for law in laws} - {_BUILDING}
@@ -89,6 +92,15 @@ def check_manifold(
     if on_fail == "raise" and not report.ok:
         raise LawViolationError(str(report))
     return report
+
+
+def _by_name(law: Law | str) -> Law:
+    if isinstance(law, Law):
+        return law
+    known = {known.name: known for known in LAWS}
+    if law not in known:
+        raise ValueError(f"no law called {law!r}. See repsim_geo.verify.LAWS for their names.")
+    return known[law]
 
 
 def _check_scene(

@@ -42,7 +42,8 @@ class Scene:
     near : float
         A separation that the dtype must still resolve, relative to `scale`.
     regular : bool
-        Whether the tangent space at all three points is a vector space of full dimension.
+        Whether the tangent space at all three points is a vector space of full dimension. Points of full rank
+        are taken to be regular without asking the manifold.
     amplification : float
         Factor by which rounding errors grow in this scene, whoever computes.
     """
@@ -146,7 +147,7 @@ def _scene(
         noise,
         scale,
         SEPARATION[dtype],
-        _regular(manifold, x, y, z),
+        name != "low_rank" or _regular(manifold, x, y, z),
         amplification,
     )
 
@@ -207,7 +208,8 @@ def _near_cut_locus(manifold, point, dtype, generator):
         return None
     ones = (slice(None), *[None] * manifold.ndim)
     y = manifold.expmap(scene.x, 0.99 * t[ones] * scene.u)
-    return replace(scene, name="near_cut_locus", y=y, amplification=1e3)
+    scale = torch.maximum(scene.scale, size_of(manifold, y))
+    return replace(scene, name="near_cut_locus", y=y, scale=scale, amplification=1e3)
 
 
 def _low_rank(manifold, point, dtype, generator):

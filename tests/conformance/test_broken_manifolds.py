@@ -186,3 +186,76 @@ def test_report_names_what_was_skipped_and_why():
     assert "passed" in str(report)
     assert report.ok
     assert "ok" in repr(report)
+
+
+class NoRegularPoint(WrongDimension):
+    """A wrong dimension that hides behind an injectivity radius of zero."""
+
+    def injectivity_radius(self, x=None):
+        return 0.0
+
+
+class OneTime(rg.UnitSphere):
+    """A geodesic that looks at the first time only."""
+
+    def geodesic(self, t, x, y):
+        return super().geodesic(torch.as_tensor(t).flatten()[0], x, y) + 0 * torch.as_tensor(t)
+
+
+class TooConvex(rg.UnitSphere):
+    """A bound of the Hessian that is none."""
+
+    def distance_convexity(self, x, d):
+        return torch.full_like(d, 7.0)
+
+
+class AlwaysTheSame(rg.UnitSphere):
+    """Random points without randomness."""
+
+    def random(self, *size, dtype=None, device=None, generator=None):
+        return super().random(*size, dtype=dtype, device=device, generator=torch.Generator().manual_seed(0))
+
+
+class NoAngles(rg.UnitSphere):
+    """All angles are zero."""
+
+    def angle(self, x, y, z):
+        return torch.zeros_like(self.dist(x, y))
+
+
+class AcceptsAnything(rg.UnitSphere):
+    """A check of points that checks nothing but finiteness."""
+
+    def _check_point_on_manifold(self, x, *, atol=1e-5, rtol=1e-5):
+        return bool(x.isfinite().all()), None
+
+
+class UnscaledTable(rg.UnitSphere):
+    """A method that geoopt.Scaled does not know to scale."""
+
+    __scaling__ = geoopt.Manifold.__scaling__.copy()
+
+
+MORE = [
+    (NoRegularPoint(1), (4,), "dimension_is_the_trace_of_the_projection"),
+    (OneTime(1), (4,), "geodesic_takes_many_times"),
+    (TooConvex(1), (4,), "distance_convexity_is_a_lower_bound"),
+    (AlwaysTheSame(1), (4,), "random_points_are_points"),
+    (NoAngles(1), (4,), "angle_is_that_of_the_directions"),
+    (AcceptsAnything(1), (4,), "tensors_off_the_manifold_are_refused"),
+    (UnscaledTable(1), (4,), "scaling_scales_distances"),
+]
+
+
+@pytest.mark.parametrize(("manifold", "point", "law"), MORE, ids=lambda x: type(x).__name__)
+def test_well_hidden_mistakes_are_found(manifold, point, law):
+    report = check_manifold(manifold, point, on_fail="report", dtypes=[torch.float64])
+    assert law in {record.law for record in report.failures}
+
+
+def test_nothing_to_check_is_an_error():
+    with pytest.raises(ValueError, match="nothing to check"):
+        check_manifold(rg.UnitSphere(1), (4,), laws=())
+    with pytest.raises(ValueError, match="no law called 'symmetry'"):
+        check_manifold(rg.UnitSphere(1), (4,), laws=["symmetry"])
+    assert check_manifold(rg.UnitSphere(1), (4,), laws=["triangle_inequality"]).ok

@@ -170,7 +170,7 @@ def test_numpy_goes_in():
 def test_registered_metric_is_found_and_names_are_unique():
     from functools import partial
 
-    from repsim_geo.registry import _FACTORIES
+    from repsim_geo.registry import _ENTRIES
 
     rg.register_metric("five_columns", partial(rg.SizeAndShape, p=5))
     try:
@@ -180,4 +180,4 @@ def test_registered_metric_is_found_and_names_are_unique():
         with pytest.raises(ValueError, match="exists already"):
             rg.register_metric("procrustes", rg.Stress)
     finally:
-        del _FACTORIES["five_columns"]
+        del _ENTRIES["five_columns"]
