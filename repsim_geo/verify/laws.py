@@ -775,8 +775,8 @@ def geodesic_takes_many_times(manifold: Manifold, scene: Scene) -> Tensor:
 def angle_is_that_of_the_directions(manifold: Manifold, scene: Scene) -> Tensor:
     x, u = scene.x, scene.u
     length = size_of_vector(manifold, x, u)
-    # A second direction, as short as the first and never opposite to it.
-    v = 0.5 * (u + _column(length / size_of_vector(manifold, x, scene.v), manifold) * scene.v)
+    # A second direction, shorter than the first and never opposite to it.
+    v = 0.6 * u + 0.4 * _column(length / size_of_vector(manifold, x, scene.v), manifold) * scene.v
     if provides(manifold, "cut_time"):
         v = v * _column(manifold.cut_time(x, v).clamp(max=1.0), manifold)
     uu, vv, uv = manifold.inner(x, u), manifold.inner(x, v), manifold.inner(x, u, v)
