@@ -15,7 +15,7 @@ from repsim_geo.numerics.subspaces import Everything
 
 # Rows of a distance matrix are computed together as long as the intermediate tensors stay below this
 # many elements (128 MiB in float64).
-_BLOCK_ELEMENTS = 2**24
+BLOCK_ELEMENTS = 2**24
 
 
 class RiemannianManifold(Manifold):
@@ -111,7 +111,7 @@ class RiemannianManifold(Manifold):
         """
         x, y = x.unsqueeze(-self.ndim - 1), y.unsqueeze(-self.ndim - 2)
         axis = -self.ndim - 2
-        rows = max(1, _BLOCK_ELEMENTS // max(1, y.numel()))
+        rows = max(1, BLOCK_ELEMENTS // max(1, y.numel()))
         return torch.cat([self.dist(block, y) for block in x.split(rows, dim=axis)], dim=-2)
 
     def expmap_transp(self, x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

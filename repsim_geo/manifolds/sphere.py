@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from repsim_geo.errors import CutLocusWarning
-from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
+from repsim_geo.manifolds.base import BLOCK_ELEMENTS, RiemannianManifold, point_shape, within
+from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.angles import (
     angle_from_chords,
     inverse_sinc,
@@ -20,6 +21,9 @@ from repsim_geo.numerics.angles import (
 from repsim_geo.numerics.norms import inner, safe_norm, squared_norm
 from repsim_geo.numerics.subspaces import Everything
 from repsim_geo.numerics.tracing import any_true, readable
+
+# Cosines beyond this have an arc cosine that is less accurate than the angle from chord and sum.
+_BLUNT_COSINE = 0.99
 
 
 class UnitSphere(RiemannianManifold):
@@ -74,6 +78,37 @@ class UnitSphere(RiemannianManifold):
     def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Squared angle; shape (*batch). All derivatives exist short of the antipode."""
         return squared_angle_from_chords(*self._chords(x, y, keepdim))
+
+    def cdist(self, x: Tensor, y: Tensor) -> Tensor:
+        """
+        All angles between two stacks of points.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, n, *point)
+        y : Tensor, shape (*batch, k, *point)
+
+        Returns
+        -------
+        Tensor, shape (*batch, n, k)
+
+        Notes
+        -----
+        One matrix product gives all cosines. Where the arc cosine loses digits, within 0.14 of 0 or pi, the
+        angle is computed from chord and sum as in ``dist``.
+        """
+        a, b = (working_precision(w.flatten(-self.ndim)) for w in (x, y))
+        cosine = a @ b.mT
+        blunt = cosine.abs() > _BLUNT_COSINE
+        if any_true(blunt) and not readable(blunt):
+            return super().cdist(x, y)
+        angle = torch.where(blunt, 0.0, cosine).acos().to(x.dtype)
+        where = blunt.nonzero(as_tuple=True)
+        x, y = (w.expand(*blunt.shape[:-2], *w.shape[w.dim() - self.ndim - 1 :]) for w in (x, y))
+        block = max(1, BLOCK_ELEMENTS // x.shape[-self.ndim :].numel())
+        for part in zip(*(index.split(block) for index in where), strict=True):
+            angle = angle.index_put(part, self.dist(x[part[:-1]], y[(*part[:-2], part[-1])]))
+        return angle
 
     def expmap(self, x: Tensor, u: Tensor) -> Tensor:
         """Great circle: ``cos(a) x + sin(a) u / a`` with ``a = |u|``."""

@@ -222,7 +222,7 @@ class FrechetMean(BaseEstimator):
                 f"{float(self.gradient_norm_.max()):.3g}, {worst:.3g} times the tolerance. "
                 "The estimate is in mean_; raise max_iter or set tol.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,  # past fit, and past the frame that no_grad puts around it
             )
 
 
