@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from repsim_geo import _checks
+from repsim_geo._extras import need
 from repsim_geo.errors import ShapeError
 from repsim_geo.registry import Method, as_metric
 
@@ -110,14 +111,13 @@ def _prepare(metric: Any, x: Tensor, name: str) -> Tensor:
 def _run(tile: Any, corners: list[tuple[int, int]], n_jobs: int | None, progress: bool) -> Iterable[Tensor]:
     steps: Iterable[tuple[int, int]] = corners
     if progress:
-        from tqdm.auto import tqdm
-
-        steps = tqdm(corners, desc="distances", unit="tile")
+        tqdm = need("tqdm.auto", "cli", "progress=True")
+        steps = tqdm.tqdm(corners, desc="distances", unit="tile")
     if n_jobs is None:
         return [tile(i, j) for i, j in steps]
-    from joblib import Parallel, delayed
-
-    return list(Parallel(n_jobs=n_jobs, prefer="threads")(delayed(tile)(i, j) for i, j in steps))  # pyright: ignore
+    joblib = need("joblib", "distributed", "n_jobs")
+    tasks = (joblib.delayed(tile)(i, j) for i, j in steps)
+    return list(joblib.Parallel(n_jobs=n_jobs, prefer="threads")(tasks))  # pyright: ignore
 
 
 def _assemble(tiles: dict[tuple[int, int], Tensor], n: int, size: int) -> Tensor:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from geoopt.manifolds.base import Manifold
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from repsim_geo._extras import need
 from repsim_geo.errors import ConvergenceWarning, NotOnManifoldError, ShapeError
 from repsim_geo.numerics.angles import inverse_sinc, one_minus_cos, sinc
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+else:
+    BaseEstimator = need("sklearn.base", "stats", "FrechetMean").BaseEstimator
 
 # Gradient norms below these are rounding, relative to the spread of the data.
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}

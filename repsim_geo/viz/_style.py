@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from repsim_geo._extras import need
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -96,8 +98,7 @@ def style() -> Iterator[None]:
     >>> with style():
     ...     pass
     """
-    import matplotlib
-
+    matplotlib = need("matplotlib", "plots", "A picture")
     with matplotlib.rc_context(_TYPOGRAPHY):
         yield
 
@@ -124,8 +125,7 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
     """The given axes, or axes in a new figure of ``size`` inches."""
     if ax is not None:
         return ax
-    from matplotlib import pyplot
-
+    pyplot = need("matplotlib.pyplot", "plots", "A picture")
     with style():
         return pyplot.subplots(figsize=size, layout="constrained")[1]
 
