@@ -143,9 +143,11 @@ def as_metric(method: Method, **options: Any) -> RepresentationMetric:
         raise TypeError(
             f"method must be a metric, got the class {method.__name__}. Call it: {method.__name__}()."
         )
-    if isinstance(method, Scaled):
+    if isinstance(method, Scaled) and hasattr(method, "embed"):
         return ScaledMetric(method)
-    if all(hasattr(method, name) for name in ("embed", "prepare", "between", "resolve")):
+    if not isinstance(method, Scaled) and all(
+        hasattr(method, name) for name in ("embed", "prepare", "between", "resolve")
+    ):
         return method  # type: ignore[return-value]
     raise TypeError(
         "method must be a metric's name, a metric, or a pair (embedding, manifold), "

@@ -90,7 +90,7 @@ class Quotient(RiemannianManifold):
         d2 = self.dist2(x, y, keepdim=keepdim)
         size2 = torch.maximum(*(squared_norm(w.detach(), 2, keepdim=keepdim) for w in (x, y)))
         rounding2 = (8 * torch.finfo(torch.float64).eps) ** 2 * size2
-        return safe_sqrt(torch.where(d2 <= rounding2, 0.0, d2))
+        return safe_sqrt(torch.where((d2 <= rounding2) & rounding2.isfinite(), 0.0, d2))
 
     def expmap(self, x: Tensor, u: Tensor) -> Tensor:
         """Geodesic of the total space with horizontal velocity `u`."""

@@ -97,12 +97,15 @@ class UnitSphere(RiemannianManifold):
         One matrix product gives all cosines. Where the arc cosine loses digits, within 0.14 of 0 or pi, the
         angle is computed from chord and sum as in ``dist``.
         """
+        dtype = torch.result_type(x, y)
+        x, y = x.to(dtype), y.to(dtype)
+        # Normalized, so that gradients are those of an angle off the sphere too.
         a, b = (working_precision(w.flatten(-self.ndim)) for w in (x, y))
-        cosine = a @ b.mT
+        cosine = (a / a.norm(dim=-1, keepdim=True)) @ (b / b.norm(dim=-1, keepdim=True)).mT
         blunt = cosine.abs() > _BLUNT_COSINE
         if any_true(blunt) and not readable(blunt):
             return super().cdist(x, y)
-        angle = torch.where(blunt, 0.0, cosine).acos().to(x.dtype)
+        angle = torch.where(blunt, 0.0, cosine).acos().to(dtype)
         where = blunt.nonzero(as_tuple=True)
         x, y = (w.expand(*blunt.shape[:-2], *w.shape[w.dim() - self.ndim - 1 :]) for w in (x, y))
         block = max(1, BLOCK_ELEMENTS // x.shape[-self.ndim :].numel())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -191,6 +191,14 @@ class ScaledMetric(RepresentationMetric):
 
     def __init__(self, manifold: Manifold):
         self.manifold = manifold
+
+    @property
+    def card(self) -> MetricCard:
+        """Card of the metric inside, with its range scaled."""
+        card: Any = self.manifold.card
+        scale = float(self.manifold.scale)
+        low, high = card.range
+        return replace(card, unit=f"{card.unit}, times {scale:g}", range=(scale * low, scale * high))
 
     def embed(self, x: Any) -> Tensor:
         """Point of the metric inside; shape (*batch, *point)."""

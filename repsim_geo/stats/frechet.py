@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from repsim_geo._extras import need
 from repsim_geo.errors import ConvergenceWarning, NotOnManifoldError, ShapeError
+from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.angles import inverse_sinc, one_minus_cos, sinc
 
 if TYPE_CHECKING:
@@ -127,13 +129,14 @@ class FrechetMean(BaseEstimator):
         """
         points, weights = self._checked(points, weights)
         tol = _TOLERANCE[points.dtype] if self.tol is None else self.tol
-        found = None
+        start, taken = None, 0
         if getattr(self.manifold, "spherical", False) and self.init == "medoid":
-            found = _mean_in_span(points, weights, self.manifold.ndim, tol, self.max_iter)
-        if found is None:
-            start = self._start(points, weights)
-            found = _karcher_flow(self.manifold, points, weights, start, tol, self.max_iter)
-        mean, self.n_iter_ = found
+            start, taken = _mean_in_span(points, weights, self.manifold.ndim, tol, self.max_iter)
+        # Where the span was precise enough the flow has nothing to do. It has for clusters as tight as the
+        # rounding of their inner products, and for points near an antipode.
+        start = self._start(points, weights) if start is None else self.manifold.projx(start)
+        mean, more = _karcher_flow(self.manifold, points, weights, start, tol, self.max_iter - taken)
+        self.n_iter_ = taken + more
         self._certify(self.manifold.projx(mean), points, weights, tol)
         return self
 
@@ -145,13 +148,13 @@ class FrechetMean(BaseEstimator):
                 f"points must be a float32 or float64 Tensor (n, *point), got {kind}. "
                 "Stack them with torch.stack."
             )
-        if not (isinstance(self.max_iter, int) and self.max_iter >= 0):
+        if not (isinstance(self.max_iter, Integral) and self.max_iter >= 0):
             raise ValueError(f"max_iter must be a whole number of steps, 0 or more, got {self.max_iter!r}.")
         if self.tol is not None and not self.tol > 0:
             raise ValueError(
                 f"tol must be positive or None, got {self.tol!r}. None takes what the dtype allows."
             )
-        if points.dim() < ndim + 1 or points.shape[-ndim - 1] == 0:
+        if points.dim() < ndim + 1 or 0 in points.shape:
             raise ShapeError(
                 f"points must have shape (n, *point) with {ndim} axes for a point, "
                 f"got {tuple(points.shape)}. "
@@ -173,7 +176,7 @@ class FrechetMean(BaseEstimator):
         if weights is None:
             return points, points.new_full((n,), 1 / n)
         weights = torch.as_tensor(weights, dtype=points.dtype, device=points.device)
-        if weights.shape[-1:] != (n,) or weights.dim() > points.dim() - ndim:
+        if not _fits(weights.shape, points.shape[: points.dim() - ndim]):
             raise ShapeError(
                 f"weights must have shape ({n},), one for each point, got {tuple(weights.shape)}."
             )
@@ -216,7 +219,9 @@ class FrechetMean(BaseEstimator):
         self.radius_ = distances.amax(-1)
         goal = _goal(tol, self.variance_, points, manifold.ndim)
         self.converged_ = bool((self.gradient_norm_ <= goal).all())
-        self.error_bound_ = _error_bound(manifold, mean, distances, weights, self.gradient_norm_)
+        # What is computed as the gradient has rounding of its own.
+        gradient_norm = self.gradient_norm_ + _rounding(points, manifold.ndim)
+        self.error_bound_ = _error_bound(manifold, mean, distances, weights, gradient_norm)
         radius = getattr(manifold, "uniqueness_radius", None)
         proven = self.converged_ and radius is not None and bool((self.radius_ < radius(mean)).all())
         self.unique_ = True if proven else None
@@ -229,6 +234,12 @@ class FrechetMean(BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=4,  # past fit, and past the frame that no_grad puts around it
             )
+
+
+def _fits(shape: torch.Size, batch: torch.Size) -> bool:
+    """Whether weights of this shape broadcast to (*batch, n), with one weight for each point."""
+    ends = shape[-1:] == batch[-1:] and len(shape) <= len(batch)
+    return ends and all(a in (1, b) for a, b in zip(shape[::-1], batch[::-1], strict=False))
 
 
 def _weighted(values: Tensor, weights: Tensor, ndim: int) -> Tensor:
@@ -249,9 +260,13 @@ def _take(points: Tensor, index: Tensor, ndim: int) -> Tensor:
 
 def _goal(tol: float, variance: Tensor, points: Tensor, ndim: int) -> Tensor:
     """Gradient norm to reach: relative to the spread, but not below the rounding of the points themselves."""
-    axes = tuple(range(-ndim, 0))
-    size = torch.linalg.vector_norm(points, dim=axes).amax(-1)
-    return tol * variance.sqrt() + 8 * torch.finfo(points.dtype).eps * size
+    return tol * variance.sqrt() + _rounding(points, ndim)
+
+
+def _rounding(points: Tensor, ndim: int) -> Tensor:
+    """Rounding of a mean logarithm."""
+    size = torch.linalg.vector_norm(points, dim=tuple(range(-ndim, 0))).amax(-1)
+    return 8 * torch.finfo(points.dtype).eps * size
 
 
 def _medoid(manifold: Manifold, points: Tensor, weights: Tensor) -> Tensor:
@@ -308,16 +323,17 @@ def _curvature_step(manifold: Manifold, x: Tensor, step: Tensor, before: Tensor,
 
 def _mean_in_span(
     points: Tensor, weights: Tensor, ndim: int, tol: float, max_iter: int
-) -> tuple[Tensor, int] | None:
+) -> tuple[Tensor | None, int]:
     """
     Karcher flow on a sphere in coefficients, ``sum_i c_i x_i``; None if a point is near an antipode.
 
-    Inner products are enough: the factor a / sin(a) of a logarithm is flat where the angle a is small, so
-    nothing is lost by not knowing small angles to all digits. They are kept in float64.
+    Inner products, kept in float64, are enough as long as the points are farther apart than the root of their
+    rounding: the factor a / sin(a) of a logarithm is flat where the angle a is small.
     """
     flat = points.flatten(-ndim)
-    gram = (flat @ flat.mT).double()
-    weights = weights.double().expand(gram.shape[:-1])
+    gram = working_precision(flat) @ working_precision(flat).mT
+    weights = weights.to(gram.dtype)
+    weights = weights.expand(gram.shape[:-1])
     coefficients = _best_start(gram, weights)
     eps = torch.finfo(points.dtype).eps
     n_iter = 0
@@ -325,7 +341,7 @@ def _mean_in_span(
         cosines = (gram @ coefficients[..., None])[..., 0].clamp(-1, 1)
         angles2 = cosines.acos().square()
         if bool((angles2.sqrt() > _NEAR_ANTIPODE).any()):
-            return None
+            return None, 0
         pull = weights * inverse_sinc(angles2)
         step = pull - (pull * cosines).sum(-1, keepdim=True) * coefficients
         length2 = _quadratic(gram, step)

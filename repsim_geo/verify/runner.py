@@ -71,6 +71,8 @@ def check_manifold(
     >>> check_manifold(Flat(ndim=1), (3,)).ok
     True
     """
+    if isinstance(laws, str):
+        laws = (laws,)
     laws, expected = tuple(_by_name(law) for law in laws), dict(expected_failures or {})
     scenes, dtypes = tuple(scenes), tuple(dtypes)
     if not (laws and scenes and dtypes):

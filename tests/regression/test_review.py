@@ -216,3 +216,47 @@ def test_numbers_of_numpy_are_numbers():
 
 def test_missing_submodules_are_missing_attributes():
     assert not hasattr(rg, "optim")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "spread"), [(torch.float32, 1e-4), (torch.float32, 1e-5), (torch.float64, 1e-9)]
+)
+def test_means_of_clusters_tighter_than_the_root_of_rounding(dtype, spread):
+    # Their inner products are all one; the span of the data says nothing, the logarithms do.
+    sphere = rg.UnitSphere(2)
+    for seed in range(10):
+        center = sphere.projx(draw(8, 3, seed=seed))
+        points = sphere.projx(center + spread * draw(5, 8, 3, seed=seed + 99)).to(dtype)
+        mean = rg.FrechetMean(sphere).fit(points)
+        exact = rg.FrechetMean(sphere, init="first").fit(sphere.projx(points.double()))
+        assert mean.converged_
+        assert float(sphere.dist(mean.mean_.double(), exact.mean_)) <= float(mean.error_bound_) + 1e-15
+
+
+def test_overflow_is_infinite_not_zero():
+    x, y = 1e20 * draw(10, 3, dtype=torch.float32), 1e20 * draw(10, 3, seed=1, dtype=torch.float32)
+    assert float(rg.compare(x, y, "size_and_shape")) == np.inf
+
+
+def test_tables_of_angles_promote_dtypes_and_have_the_gradient_of_an_angle():
+    sphere = rg.UnitSphere(1)
+    x = sphere.random(4, 5, dtype=torch.float64).as_subclass(torch.Tensor).requires_grad_()
+    assert sphere.cdist(x.detach().float(), x.detach()).dtype == torch.float64
+    weights = draw(4, 4)
+    (table,) = torch.autograd.grad((weights * sphere.cdist(x, x)).sum(), x)
+    (pairs,) = torch.autograd.grad((weights * sphere.dist(x[:, None], x[None])).sum(), x)
+    np.testing.assert_allclose(sphere.proju(x, table).detach(), sphere.proju(x, pairs).detach(), atol=1e-12)
+
+
+def test_scaled_manifolds_without_an_embedding_are_no_metrics():
+    with pytest.raises(TypeError, match="must be a metric's name"):
+        rg.compare(draw(5, 2), draw(5, 2), geoopt.Scaled(rg.UnitSphere(2), 2.0))
+    from repsim_geo.registry import as_metric
+
+    assert as_metric(geoopt.Scaled(rg.AngularCKA(), 2.0)).card.range[1] == pytest.approx(np.pi)
+
+
+def test_weights_that_do_not_fit_the_batch():
+    with pytest.raises(rg.ShapeError, match="weights must have shape"):
+        rg.FrechetMean(rg.Flat(1)).fit(draw(3, 2, 5, 4), torch.ones(2, 3, 5))
+    assert rg.FrechetMean(rg.Flat(1), max_iter=np.int64(5)).fit(draw(5, 4)).converged_
