@@ -70,6 +70,15 @@ def test_a_transformed_copy_is_at_distance_zero(case):
 
 @each_metric
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_distance_to_itself_is_exactly_zero(case, dtype):
+    metric = case.make()
+    for seed in SEEDS:
+        point = metric.embed(draw(case, seed, dtype))
+        assert float(metric.dist(point, point.clone())) == 0
+
+
+@each_metric
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_gradients_at_coincident_networks_are_finite(case, dtype):
     metric = case.make()
     for seed in SEEDS:
