@@ -159,7 +159,7 @@ class RiemannianManifold(Manifold):
         -------
         Tensor, shape (*batch, *point), broadcast with `t`
         """
-        return self.expmap(x, t * self.logmap(x, y))
+        return functional.geodesic(self, t, x, y)
 
     def egrad2rgrad(self, x: Tensor, u: Tensor) -> Tensor:
         """Riemannian gradient from a Euclidean one: here the orthogonal projection to the tangent space."""

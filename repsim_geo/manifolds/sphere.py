@@ -18,7 +18,7 @@ from repsim_geo.numerics.angles import (
     sinc,
     squared_angle_from_chords,
 )
-from repsim_geo.numerics.norms import inner, safe_norm, squared_norm
+from repsim_geo.numerics.norms import inner, safe_norm, squared_norm, trailing
 from repsim_geo.numerics.subspaces import Everything
 from repsim_geo.numerics.tracing import any_true, readable
 
@@ -103,7 +103,7 @@ class UnitSphere(RiemannianManifold):
         a, b = (working_precision(w.flatten(-self.ndim)) for w in (x, y))
         cosine = (a / a.norm(dim=-1, keepdim=True)) @ (b / b.norm(dim=-1, keepdim=True)).mT
         blunt = cosine.abs() > _BLUNT_COSINE
-        if any_true(blunt) and not readable(blunt):
+        if not readable(blunt):
             return super().cdist(x, y)
         angle = torch.where(blunt, 0.0, cosine).acos().to(dtype)
         where = blunt.nonzero(as_tuple=True)
@@ -171,7 +171,7 @@ class UnitSphere(RiemannianManifold):
     def projx(self, x: Tensor) -> Tensor:
         """Nearest unit tensor of the subspace; nan for a tensor orthogonal to the subspace."""
         x = self.subspace.project(x)
-        return x / x.norm(dim=tuple(range(-self.ndim, 0)), keepdim=True)
+        return x / x.norm(dim=trailing(self.ndim), keepdim=True)
 
     def proju(self, x: Tensor, u: Tensor) -> Tensor:
         """Orthogonal projection to the tangent space at `x`."""

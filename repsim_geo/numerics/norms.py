@@ -11,6 +11,22 @@ def trailing(ndim: int) -> tuple[int, ...]:
     return tuple(range(-ndim, 0))
 
 
+def with_axes(value: Tensor, ndim: int) -> Tensor:
+    """
+    Append `ndim` axes of size one, so that one number a vector broadcasts against vectors.
+
+    Parameters
+    ----------
+    value : Tensor, shape (*batch)
+    ndim : int
+
+    Returns
+    -------
+    Tensor, shape (*batch, 1, ..., 1)
+    """
+    return value[(..., *[None] * ndim)]
+
+
 def inner(u: Tensor, v: Tensor, ndim: int, *, keepdim: bool = False) -> Tensor:
     """
     Sum of products over the last `ndim` axes.

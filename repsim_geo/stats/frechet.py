@@ -15,6 +15,7 @@ from repsim_geo._extras import need
 from repsim_geo.errors import ConvergenceWarning, NotOnManifoldError, ShapeError
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.angles import inverse_sinc, one_minus_cos, sinc
+from repsim_geo.numerics.norms import trailing, with_axes
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -187,7 +188,7 @@ class FrechetMean(BaseEstimator):
             )
         # A point without weight has no say: the heaviest one takes its place.
         heaviest = _take(points, weights.expand(points.shape[: points.dim() - ndim]).argmax(-1), ndim)
-        counts = (weights > 0).reshape(*weights.shape, *[1] * ndim)
+        counts = with_axes(weights > 0, ndim)
         return torch.where(counts, points, heaviest.unsqueeze(-ndim - 1)), weights / total
 
     def _start(self, points: Tensor, weights: Tensor) -> Tensor:
@@ -244,7 +245,7 @@ def _fits(shape: torch.Size, batch: torch.Size) -> bool:
 
 def _weighted(values: Tensor, weights: Tensor, ndim: int) -> Tensor:
     """Weighted sum over the axis of points."""
-    return (weights.reshape(*weights.shape, *[1] * ndim) * values).sum(-ndim - 1)
+    return (with_axes(weights, ndim) * values).sum(-ndim - 1)
 
 
 def _inner(manifold: Manifold, x: Tensor, u: Tensor, v: Tensor | None = None) -> Tensor:
@@ -254,8 +255,7 @@ def _inner(manifold: Manifold, x: Tensor, u: Tensor, v: Tensor | None = None) ->
 
 def _take(points: Tensor, index: Tensor, ndim: int) -> Tensor:
     """Point number `index` of every population."""
-    index = index.reshape(*index.shape, *[1] * (ndim + 1))
-    return points.take_along_dim(index, -ndim - 1).squeeze(-ndim - 1)
+    return points.take_along_dim(with_axes(index, ndim + 1), -ndim - 1).squeeze(-ndim - 1)
 
 
 def _goal(tol: float, variance: Tensor, points: Tensor, ndim: int) -> Tensor:
@@ -265,7 +265,7 @@ def _goal(tol: float, variance: Tensor, points: Tensor, ndim: int) -> Tensor:
 
 def _rounding(points: Tensor, ndim: int) -> Tensor:
     """Rounding of a mean logarithm."""
-    size = torch.linalg.vector_norm(points, dim=tuple(range(-ndim, 0))).amax(-1)
+    size = torch.linalg.vector_norm(points, dim=trailing(ndim)).amax(-1)
     return 8 * torch.finfo(points.dtype).eps * size
 
 
@@ -283,9 +283,6 @@ def _karcher_flow(
 ) -> tuple[Tensor, int]:
     ndim = manifold.ndim
 
-    def wide(value: Tensor) -> Tensor:
-        return value.reshape(*value.shape, *[1] * ndim)
-
     def variance_and_pull(x: Tensor) -> tuple[Tensor, Tensor]:
         center = x.unsqueeze(-ndim - 1)
         logs = manifold.logmap(center, points)
@@ -298,13 +295,14 @@ def _karcher_flow(
     for n_iter in range(max_iter):
         if bool((_inner(manifold, x, pull).sqrt() <= _goal(tol, variance, points, ndim)).all()):
             return x, n_iter
-        step = wide(size) * pull
+        step = with_axes(size, ndim) * pull
         trial = manifold.retr(x, step)
         trial_variance, trial_pull = variance_and_pull(trial)
         better = trial_variance <= torch.stack(recent).amax(0) * (1 + rounding)
         fitted = _curvature_step(manifold, trial, step, pull, trial_pull)
         size = torch.where(better, fitted, torch.where(size > 1, torch.ones_like(size), size / 2))
-        x, pull = torch.where(wide(better), trial, x), torch.where(wide(better), trial_pull, pull)
+        accepted = with_axes(better, ndim)
+        x, pull = torch.where(accepted, trial, x), torch.where(accepted, trial_pull, pull)
         variance = torch.where(better, trial_variance, variance)
         recent = [*recent, variance][-_MEMORY:]
     return x, max_iter
@@ -332,8 +330,7 @@ def _mean_in_span(
     """
     flat = points.flatten(-ndim)
     gram = working_precision(flat) @ working_precision(flat).mT
-    weights = weights.to(gram.dtype)
-    weights = weights.expand(gram.shape[:-1])
+    weights = weights.to(gram.dtype).expand(gram.shape[:-1])
     coefficients = _best_start(gram, weights)
     eps = torch.finfo(points.dtype).eps
     n_iter = 0

@@ -15,7 +15,7 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
-from repsim_geo.numerics.norms import trailing
+from repsim_geo.numerics.norms import trailing, with_axes
 from repsim_geo.verify.scenes import Scene, size_of_vector
 
 Residual = Callable[[Manifold, Scene], Tensor]
@@ -113,10 +113,6 @@ def _ambient_apart(x: Tensor, y: Tensor, ndim: int) -> Tensor:
     axes = trailing(ndim)
     largest = x.abs().amax(axes)
     return (x - y).abs().amax(axes) / torch.where(largest > 0, largest, 1.0)
-
-
-def _column(value: Tensor | float, manifold: Manifold) -> Tensor | float:
-    return value[(..., *[None] * manifold.ndim)] if isinstance(value, Tensor) else value
 
 
 def _gradients(function: Callable[..., Tensor], *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -282,7 +278,7 @@ def cut_time_is_where_shortness_ends(manifold: Manifold, scene: Scene) -> Tensor
     t = torch.where(finite, t, 1.0)
 
     def shortfall(factor: float) -> Tensor:
-        u = factor * _column(t, manifold) * scene.u
+        u = factor * with_axes(t, manifold.ndim) * scene.u
         return factor * t * length - manifold.dist(scene.x, manifold.expmap(scene.x, u))
 
     before, beyond = shortfall(0.9), shortfall(1.1)
@@ -532,7 +528,7 @@ def curvature_agrees_with_distances(manifold: Manifold, scene: Scene) -> Tensor:
     x, u, v = scene.x, scene.v, scene.w
     radius = torch.as_tensor(manifold.injectivity_radius(x)).to(scene.scale).expand_as(scene.scale)
     unit = torch.minimum(radius, scene.scale) / scene.scale
-    u, v = (_column(unit, manifold) * w for w in (u, v))
+    u, v = (with_axes(unit, manifold.ndim) * w for w in (u, v))
     area = manifold.inner(x, u) * manifold.inner(x, v) - manifold.inner(x, u, v).square()
     flat = manifold.inner(x, u - v)
 
@@ -778,9 +774,9 @@ def angle_is_that_of_the_directions(manifold: Manifold, scene: Scene) -> Tensor:
     x, u = scene.x, scene.u
     length = size_of_vector(manifold, x, u)
     # A second direction, shorter than the first and never opposite to it.
-    v = 0.6 * u + 0.4 * _column(length / size_of_vector(manifold, x, scene.v), manifold) * scene.v
+    v = 0.6 * u + 0.4 * with_axes(length / size_of_vector(manifold, x, scene.v), manifold.ndim) * scene.v
     if provides(manifold, "cut_time"):
-        v = v * _column(manifold.cut_time(x, v).clamp(max=1.0), manifold)
+        v = v * with_axes(manifold.cut_time(x, v).clamp(max=1.0), manifold.ndim)
     uu, vv, uv = manifold.inner(x, u), manifold.inner(x, v), manifold.inner(x, u, v)
     exact = torch.atan2((uu * vv - uv.square()).clamp_min(0).sqrt(), uv)
     found = manifold.angle(manifold.expmap(x, 0.5 * u), x, manifold.expmap(x, 0.5 * v))
@@ -815,7 +811,7 @@ def distance_convexity_is_a_lower_bound(manifold: Manifold, scene: Scene) -> Ten
     bound = manifold.distance_convexity(x, manifold.dist(x, y))
     radius = torch.as_tensor(manifold.injectivity_radius(x), dtype=size.dtype).expand_as(size)
     h = 1e-3 * torch.minimum(radius, scene.scale) / size
-    step = _column(h, manifold) * scene.v
+    step = with_axes(h, manifold.ndim) * scene.v
     values = [manifold.dist2(manifold.expmap(x, s * step), y) / 2 for s in (-1, 0, 1)]
     hessian = (values[0] - 2 * values[1] + values[2]) / (h * size).square()
     return (bound - hessian).clamp_min(0)

@@ -15,7 +15,7 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
-from repsim_geo.numerics.norms import trailing
+from repsim_geo.numerics.norms import trailing, with_axes
 
 # Independent draws of a scene.
 DRAWS = 8
@@ -110,8 +110,7 @@ def size_of(manifold: Manifold, x: Tensor) -> Tensor:
     -------
     Tensor, shape (*batch)
     """
-    size = manifold.inner(x, x).sqrt()
-    return torch.where(size > 0, size, torch.ones_like(size))
+    return size_of_vector(manifold, x, x)
 
 
 def _scene(
@@ -124,12 +123,11 @@ def _scene(
 ) -> Scene:
     x, y, z = points
     scale = size_of(manifold, x)
-    ones = (slice(None), *[None] * manifold.ndim)
     point = tuple(x.shape[1:])
     vectors = []
     for _ in range(3):
         u = manifold.proju(x, ambient(point, None, dtype, generator))
-        vectors.append(u * (scale / size_of_vector(manifold, x, u))[ones])
+        vectors.append(u * with_axes(scale / size_of_vector(manifold, x, u), manifold.ndim))
     u, v, w = vectors
     noise = ambient(point, None, dtype, generator) * x.abs().amax(trailing(manifold.ndim), keepdim=True)
     reach = torch.full_like(scale, 0.5)
@@ -141,7 +139,7 @@ def _scene(
         x,
         y,
         z,
-        u * reach[ones],
+        u * with_axes(reach, manifold.ndim),
         v,
         w,
         noise,
@@ -171,24 +169,24 @@ def _three(
     point: tuple[int, ...],
     dtype: torch.dtype,
     generator: torch.Generator,
-    spectrum: Tensor,
+    spectrum: Tensor | None = None,
+    factors: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ):
-    return tuple(manifold.projx(ambient(point, spectrum, dtype, generator)) for _ in range(3))
+    return tuple(manifold.projx(f * ambient(point, spectrum, dtype, generator)) for f in factors)
 
 
 def _iid(manifold, point, dtype, generator):
-    return _scene("iid", manifold, _three(manifold, point, dtype, generator, None), dtype, generator)
+    return _scene("iid", manifold, _three(manifold, point, dtype, generator), dtype, generator)
 
 
 def _coincident(manifold, point, dtype, generator):
-    x, _, _ = _three(manifold, point, dtype, generator, None)
+    x, _, _ = _three(manifold, point, dtype, generator)
     return _scene("coincident", manifold, (x, x.clone(), x.clone()), dtype, generator)
 
 
 def _close(manifold, point, dtype, generator):
     scene = _iid(manifold, point, dtype, generator)
     y, z = (manifold.expmap(scene.x, scene.near * u) for u in (scene.u, scene.v))
-    # Two points this near determine the direction between them only to eps / near.
     return replace(scene, name="close", y=y, z=z)
 
 
@@ -206,8 +204,7 @@ def _near_cut_locus(manifold, point, dtype, generator):
     t = cut_time(scene.x, scene.u)
     if not bool(t.isfinite().all()):
         return None
-    ones = (slice(None), *[None] * manifold.ndim)
-    y = manifold.expmap(scene.x, 0.99 * t[ones] * scene.u)
+    y = manifold.expmap(scene.x, 0.99 * with_axes(t, manifold.ndim) * scene.u)
     scale = torch.maximum(scene.scale, size_of(manifold, y))
     return replace(scene, name="near_cut_locus", y=y, scale=scale, amplification=1e3)
 
@@ -242,14 +239,14 @@ def _ill_conditioned(manifold, point, dtype, generator):
 
 def _scaled_by(factor: float, name: str):
     def build(manifold, point, dtype, generator):
-        points = tuple(manifold.projx(factor * ambient(point, None, dtype, generator)) for _ in range(3))
+        points = _three(manifold, point, dtype, generator, factors=(factor,) * 3)
         return _scene(name, manifold, points, dtype, generator)
 
     return build
 
 
 def _different_sizes(manifold, point, dtype, generator):
-    points = tuple(manifold.projx(f * ambient(point, None, dtype, generator)) for f in (1.0, 1e-8, 1e-4))
+    points = _three(manifold, point, dtype, generator, factors=(1.0, 1e-8, 1e-4))
     # Rounding of the large point is an error of the small one: a geodesic ends no nearer than that.
     return _scene("different_sizes", manifold, points, dtype, generator, amplification=1e8)
 
