@@ -46,7 +46,11 @@ class Numbers:
     @property
     def main(self) -> MetricResult:
         """The metric that the pictures use: AngularCKA."""
-        return next(result for result in self.metrics if result.key == "angular_cka")
+        return _main(self.metrics)
+
+
+def _main(metrics: list[MetricResult]) -> MetricResult:
+    return next(result for result in metrics if result.key == "angular_cka")
 
 
 def measure(population: Population) -> Numbers:
@@ -63,7 +67,7 @@ def measure(population: Population) -> Numbers:
     Numbers
     """
     metrics = compare_all(population)
-    main = next(result for result in metrics if result.key == "angular_cka")
+    main = _main(metrics)
     layers = follow_layers(population)
     means = average(population)
     rows = layers.map_rows

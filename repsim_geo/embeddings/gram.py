@@ -53,7 +53,6 @@ class UnitGram(nn.Module):
             raise DegenerateRepresentationError(
                 "nothing is left of the Gram matrix after its projection "
                 f"({type(self.subspace).__name__}): all inputs are equally far from each other, as far as "
-                f"this "
-                "kernel can see. Use other inputs, or "
-                "another kernel (an RBF length_scale near the median distance)."
+                "this kernel can see. Use other inputs, or another kernel (an RBF length_scale near the "
+                "median distance)."
             )

@@ -191,6 +191,7 @@ class ScaledMetric(RepresentationMetric):
 
     def __init__(self, manifold: Manifold):
         self.manifold = manifold
+        self._inside: Any = manifold
 
     @property
     def card(self) -> MetricCard:
@@ -202,7 +203,7 @@ class ScaledMetric(RepresentationMetric):
 
     def embed(self, x: Any) -> Tensor:
         """Point of the metric inside; shape (*batch, *point)."""
-        return self.manifold.embed(x)
+        return self._inside.embed(x)
 
     def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Scaled distance of points; shape (*batch)."""
@@ -215,7 +216,7 @@ class ScaledMetric(RepresentationMetric):
     def resolve(self, reps: Sequence[Tensor]) -> ScaledMetric:
         """Copy that embeds with fixed sizes; the geometry needs none."""
         other = copy.copy(self)
-        other.embed = self.manifold.resolve(reps).embed
+        other._inside = self._inside.resolve(reps)
         return other
 
 

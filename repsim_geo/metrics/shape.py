@@ -64,6 +64,8 @@ def _steps(p: int | None, whiten: float, *, unit: bool) -> nn.Sequential:
 
 
 def _unit_of(whiten: float) -> str:
+    if whiten == 0:
+        return "same unit as the activations"
     return "root of rows (dimensionless)" if whiten == 1 else "mixed: activations and root of rows"
 
 
@@ -149,7 +151,7 @@ class SizeAndShape(_Shape, Quotient):
         return MetricCard(
             key="size_and_shape",
             summary="Euclidean distance of two centered clouds after the best rotation",
-            unit="same unit as the activations" if self.whiten == 0 else _unit_of(self.whiten),
+            unit=_unit_of(self.whiten),
             range=(0.0, math.inf),
             invariances=self._invariances(),
             references=("williams2021", "le1995", "thanwerdas2023"),

@@ -54,8 +54,8 @@ def finite_svd(x: Tensor, *, full_matrices: bool = False) -> tuple[Tensor, Tenso
     -------
     u, s, vh : Tensor
     """
-    finite = x.isfinite().all(-1).all(-1)[..., None, None]
-    u, s, vh = torch.linalg.svd(torch.where(finite, x, 0.0), full_matrices=full_matrices)
+    finite, x = _finite_or_zero(x)
+    u, s, vh = torch.linalg.svd(x, full_matrices=full_matrices)
     mark = torch.where(finite, 1.0, torch.nan).to(x.dtype)
     return u * mark, s * mark[..., 0], vh * mark
 
@@ -72,9 +72,14 @@ def finite_eigenvalues(a: Tensor) -> Tensor:
     -------
     Tensor, shape (*batch, p)
     """
-    finite = a.isfinite().all(-1).all(-1)[..., None]
-    eigenvalues = torch.linalg.eigvalsh(torch.where(finite[..., None], a, 0.0))
-    return torch.where(finite, eigenvalues, torch.nan)
+    finite, a = _finite_or_zero(a)
+    return torch.where(finite[..., 0], torch.linalg.eigvalsh(a), torch.nan)
+
+
+def _finite_or_zero(a: Tensor) -> tuple[Tensor, Tensor]:
+    """Which matrices are finite, shape (*batch, 1, 1), and the matrices with zeros in place of the others."""
+    finite = a.isfinite().all(-1).all(-1)[..., None, None]
+    return finite, torch.where(finite, a, 0.0)
 
 
 def determinant_sign(a: Tensor) -> Tensor:
@@ -240,7 +245,7 @@ def _cayley(w: Tensor) -> Tensor:
     the obvious way, fails for more than 150 columns on several CPU threads (pytorch issue 142815).
     """
     eye = torch.eye(w.shape[-1], dtype=w.dtype, device=w.device)
-    finite = w.isfinite().all(-1).all(-1)[..., None, None]
-    k = torch.where(finite, w, 0.0) / 2
+    finite, w = _finite_or_zero(w)
+    k = w / 2
     turn = torch.cholesky_solve(2 * (k + k @ k), torch.linalg.cholesky(eye + k.mT @ k))
     return torch.where(finite, turn, torch.nan)
