@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def track(steps: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
+def track(steps: Iterable[Any], description: str) -> Iterable[Any]:
     """
     Steps with a progress bar on the standard error stream, silent where that is no terminal.
 
@@ -17,8 +17,6 @@ def track(steps: Iterable[Any], description: str, total: int | None = None) -> I
         What to go through.
     description : str
         Stands before the bar.
-    total : int, optional
-        Number of steps, where it cannot be asked for.
 
     Returns
     -------
@@ -26,4 +24,4 @@ def track(steps: Iterable[Any], description: str, total: int | None = None) -> I
     """
     from tqdm.auto import tqdm
 
-    return tqdm(steps, description, total=total, disable=not sys.stderr.isatty(), leave=False)
+    return tqdm(steps, description, disable=not sys.stderr.isatty(), leave=False)

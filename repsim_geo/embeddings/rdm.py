@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from repsim_geo.errors import DegenerateRepresentationError
 from repsim_geo.kernels.base import Kernel
+from repsim_geo.kernels.length_scales import Median
 from repsim_geo.numerics.centering import center_columns, hollow
-from repsim_geo.numerics.dissimilarities import median, upper_triangle
-from repsim_geo.numerics.tracing import readable
 
 
 class DistanceMatrix(nn.Module):
@@ -30,16 +28,7 @@ class DistanceMatrix(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Shape (*batch, m, d) to (*batch, m, m), symmetric with zero diagonal."""
         d = hollow(self.kernel.distances(center_columns(x)))
-        return d / self._typical(d)[..., None, None] if self.rescale else d
-
-    def _typical(self, d: Tensor) -> Tensor:
-        typical = median(upper_triangle(d))
-        if readable(typical) and not bool((typical > 0).all()):
-            raise DegenerateRepresentationError(
-                "the median distance between inputs is zero: more than half of all pairs of rows coincide. "
-                "Remove duplicated inputs, or use rescale=False."
-            )
-        return typical
+        return d / Median()(d)[..., None, None] if self.rescale else d
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""

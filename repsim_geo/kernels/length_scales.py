@@ -8,8 +8,10 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from repsim_geo.errors import DegenerateRepresentationError
 from repsim_geo.invariances import SCALE, Invariance
 from repsim_geo.numerics.dissimilarities import median, upper_triangle
+from repsim_geo.numerics.tracing import readable
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Median:
     Notes
     -----
     The median is over pairs i < j, so the zero diagonal does not shorten it. If more than half of all pairs
-    coincide the median is zero, and the kernel refuses.
+    coincide the median is zero, and the rule refuses.
     """
 
     multiple: float = 1.0
@@ -59,8 +61,21 @@ class Median:
             raise ValueError(f"the multiple of the median must be positive, got {self.multiple}")
 
     def __call__(self, distances: Tensor) -> Tensor:
-        """Length for distances (*batch, m, m); shape (*batch)."""
-        return self.multiple * median(upper_triangle(distances))
+        """
+        Length for distances (*batch, m, m); shape (*batch).
+
+        Raises
+        ------
+        DegenerateRepresentationError
+            If the median is zero.
+        """
+        typical = median(upper_triangle(distances))
+        if readable(typical) and not bool((typical > 0).all()):
+            raise DegenerateRepresentationError(
+                "the median distance between inputs is zero: more than half of all pairs of rows coincide. "
+                "Remove duplicated inputs, give a fixed length_scale, or use rescale=False."
+            )
+        return self.multiple * typical
 
 
 LengthScale = Fixed | Median

@@ -5,13 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from repsim_geo.errors import DegenerateRepresentationError
 from repsim_geo.invariances import ORTHOGONAL, TRANSLATION, closure
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.length_scales import LengthScale, as_length_scale, positive
 from repsim_geo.numerics.dissimilarities import euclidean_distances
 from repsim_geo.numerics.norms import safe_sqrt
-from repsim_geo.numerics.tracing import readable
 
 
 class RBF(Kernel):
@@ -47,11 +45,6 @@ class RBF(Kernel):
     def _scaled_squares(self, x: Tensor) -> Tensor:
         d = euclidean_distances(x)
         length = self.length_scale(d)
-        if readable(length) and not bool((length > 0).all()):
-            raise DegenerateRepresentationError(
-                "the median distance between inputs is zero: more than half of all pairs of rows coincide. "
-                "Remove duplicated inputs, or give a fixed length_scale."
-            )
         return (d / positive(length)[..., None, None]).square() / 2
 
     def forward(self, x: Tensor) -> Tensor:

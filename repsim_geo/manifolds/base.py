@@ -304,16 +304,49 @@ class RiemannianManifold(Manifold):
         source = device if generator is None else generator.device
         return torch.randn(shape, dtype=dtype, device=source, generator=generator).to(device)
 
-    def _fits(self, subspace: Everything, shape: tuple[int, ...], name: str) -> tuple[bool, str | None]:
-        """Whether tensors of a shape can be points of a manifold in this subspace, and if not, why."""
+    def _as_point(self, x: Tensor) -> Tensor:
+        return geoopt.ManifoldTensor(x, manifold=self)
+
+
+class InSubspace(RiemannianManifold):
+    """
+    What the flat space and the unit sphere share: their points lie in a linear subspace of tensors.
+
+    Parameters
+    ----------
+    ndim : int
+        Trailing axes of one point.
+    subspace : Everything or a subspace of it
+    """
+
+    __scaling__ = RiemannianManifold.__scaling__.copy()
+
+    def __init__(self, ndim: int, subspace: Everything):
+        super().__init__()
+        self.ndim = ndim
+        self.subspace = subspace
+
+    def random(self, *size, dtype=None, device=None, generator: torch.Generator | None = None) -> Tensor:
+        """Projection of a standard normal tensor."""
+        return self._as_point(
+            self.projx(self._normal(*size, dtype=dtype, device=device, generator=generator))
+        )
+
+    def extra_repr(self) -> str:
+        """Parameters, for ``repr``."""
+        return f"ndim={self.ndim}, subspace={self.subspace}"
+
+    def _check_shape(self, shape, name) -> tuple[bool, str | None]:
         shape = tuple(shape)
         if len(shape) < self.ndim:
             return False, f"'{name}' on the {self} needs at least {self.ndim} axes, got shape {shape}"
-        mismatch = subspace.mismatch(*shape[len(shape) - self.ndim :])
+        mismatch = self.subspace.mismatch(*shape[len(shape) - self.ndim :])
         return mismatch is None, None if mismatch is None else f"'{name}' on the {self}: {mismatch}"
 
-    def _as_point(self, x: Tensor) -> Tensor:
-        return geoopt.ManifoldTensor(x, manifold=self)
+    def _check_point_on_manifold(self, x, *, atol=1e-5, rtol=1e-5) -> tuple[bool, str | None]:
+        if not within(x - self.subspace.project(x), x, self.ndim, atol, rtol):
+            return False, f"not in the subspace {self.subspace}, or not finite"
+        return True, None
 
 
 def point_shape(point: tuple[int | tuple[int, ...], ...]) -> tuple[int, ...]:

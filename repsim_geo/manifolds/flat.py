@@ -8,14 +8,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
+from repsim_geo.manifolds.base import InSubspace, point_shape, within
 from repsim_geo.numerics.norms import inner, squared_norm
 from repsim_geo.numerics.subspaces import Everything
 
 Weight = float | Callable[..., float]
 
 
-class Flat(RiemannianManifold):
+class Flat(InSubspace):
     """
     Linear subspace with inner product ``weight * sum(u * v)``: straight lines, no curvature.
 
@@ -36,13 +36,11 @@ class Flat(RiemannianManifold):
     tensor(5.)
     """
 
-    __scaling__ = RiemannianManifold.__scaling__.copy()
+    __scaling__ = InSubspace.__scaling__.copy()
     name = "Flat"
 
     def __init__(self, ndim: int = 2, subspace: Everything = Everything(), weight: Weight = 1.0):
-        super().__init__()
-        self.ndim = ndim
-        self.subspace = subspace
+        super().__init__(ndim, subspace)
         self.weight = weight
         # geoopt's samplers assume the Euclidean inner product.
         self.reversible = weight == 1.0
@@ -89,12 +87,6 @@ class Flat(RiemannianManifold):
         """Euclidean gradient from a Riemannian one."""
         return u * self._factor(u)
 
-    def random(self, *size, dtype=None, device=None, generator: torch.Generator | None = None) -> Tensor:
-        """Standard normal entries, projected to the subspace."""
-        return self._as_point(
-            self.projx(self._normal(*size, dtype=dtype, device=device, generator=generator))
-        )
-
     def origin(self, *size, dtype=None, device=None, seed: int | None = 42) -> Tensor:
         """Return the zero tensor; `seed` is ignored."""
         shape = point_shape(size)
@@ -125,19 +117,7 @@ class Flat(RiemannianManifold):
         """One: half of the squared distance has the identity as its Hessian."""
         return torch.ones_like(d)
 
-    def extra_repr(self) -> str:
-        """Parameters, for ``repr``."""
-        return f"ndim={self.ndim}, subspace={self.subspace}"
-
     # ------------------------------------------------------------------ checks
-
-    def _check_shape(self, shape, name):
-        return self._fits(self.subspace, shape, name)
-
-    def _check_point_on_manifold(self, x, *, atol=1e-5, rtol=1e-5):
-        if not within(x - self.subspace.project(x), x, self.ndim, atol, rtol):
-            return False, f"not in the subspace {self.subspace}, or not finite"
-        return True, None
 
     def _check_vector_on_tangent(self, x, u, *, atol=1e-5, rtol=1e-5):
         if not within(u - self.proju(x, u), u, self.ndim, atol, rtol):

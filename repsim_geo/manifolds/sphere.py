@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from repsim_geo.errors import CutLocusWarning
-from repsim_geo.manifolds.base import BLOCK_ELEMENTS, RiemannianManifold, point_shape, within
+from repsim_geo.manifolds.base import BLOCK_ELEMENTS, InSubspace, point_shape, within
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.angles import (
     angle_from_chords,
@@ -26,7 +26,7 @@ from repsim_geo.numerics.tracing import any_true, readable
 _BLUNT_COSINE = 0.99
 
 
-class UnitSphere(RiemannianManifold):
+class UnitSphere(InSubspace):
     """
     Unit tensors of a linear subspace; distances are angles, in radians.
 
@@ -50,16 +50,14 @@ class UnitSphere(RiemannianManifold):
     tensor(1.5708)
     """
 
-    __scaling__ = RiemannianManifold.__scaling__.copy()
+    __scaling__ = InSubspace.__scaling__.copy()
     name = "UnitSphere"
     reversible = True
     diameter = math.pi
     spherical = True
 
     def __init__(self, ndim: int = 2, subspace: Everything = Everything()):
-        super().__init__()
-        self.ndim = ndim
-        self.subspace = subspace
+        super().__init__(ndim, subspace)
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor | None = None, *, keepdim: bool = False) -> Tensor:
         """Inner product of tangent vectors; shape (*batch)."""
@@ -178,12 +176,6 @@ class UnitSphere(RiemannianManifold):
         u = self.subspace.project(u)
         return u - inner(x, u, self.ndim, keepdim=True) * x
 
-    def random(self, *size, dtype=None, device=None, generator: torch.Generator | None = None) -> Tensor:
-        """Uniformly distributed point."""
-        return self._as_point(
-            self.projx(self._normal(*size, dtype=dtype, device=device, generator=generator))
-        )
-
     def dim(self, *point) -> int:
         """One less than the dimension of the subspace."""
         return self.subspace.dim(*point_shape(point)) - 1
@@ -214,18 +206,12 @@ class UnitSphere(RiemannianManifold):
         inside = d < math.pi
         return torch.where(inside, d.cos() * inverse_sinc(torch.where(inside, d, 0.0).square()), -math.inf)
 
-    def extra_repr(self) -> str:
-        """Parameters, for ``repr``."""
-        return f"ndim={self.ndim}, subspace={self.subspace}"
-
     # ------------------------------------------------------------------ checks
 
-    def _check_shape(self, shape, name):
-        return self._fits(self.subspace, shape, name)
-
     def _check_point_on_manifold(self, x, *, atol=1e-5, rtol=1e-5):
-        if not within(x - self.subspace.project(x), x, self.ndim, atol, rtol):
-            return False, f"not in the subspace {self.subspace}, or not finite"
+        ok, reason = super()._check_point_on_manifold(x, atol=atol, rtol=rtol)
+        if not ok:
+            return ok, reason
         off = (safe_norm(x, self.ndim) - 1).abs().max()
         if not bool(off <= atol + rtol):
             return False, f"norm differs from 1 by {float(off):.3g}"
