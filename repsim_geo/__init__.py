@@ -21,10 +21,22 @@ if TYPE_CHECKING:
     from repsim_geo.errors import NotOnManifoldError as NotOnManifoldError
     from repsim_geo.errors import ShapeError as ShapeError
     from repsim_geo.errors import UnknownMetricError as UnknownMetricError
+    from repsim_geo.kernels.arc_cosine import ArcCosine as ArcCosine
     from repsim_geo.kernels.base import Kernel as Kernel
+    from repsim_geo.kernels.base import Weighted as Weighted
+    from repsim_geo.kernels.laplace import Laplace as Laplace
     from repsim_geo.kernels.length_scales import Fixed as Fixed
+    from repsim_geo.kernels.length_scales import LengthScale as LengthScale
+    from repsim_geo.kernels.length_scales import Mean as Mean
     from repsim_geo.kernels.length_scales import Median as Median
+    from repsim_geo.kernels.length_scales import Quantile as Quantile
     from repsim_geo.kernels.linear import Linear as Linear
+    from repsim_geo.kernels.maps import angle_matrix as angle_matrix
+    from repsim_geo.kernels.maps import cosine_matrix as cosine_matrix
+    from repsim_geo.kernels.maps import distance_matrix as distance_matrix
+    from repsim_geo.kernels.maps import inner_product_matrix as inner_product_matrix
+    from repsim_geo.kernels.maps import squared_distance_matrix as squared_distance_matrix
+    from repsim_geo.kernels.polynomial import Polynomial as Polynomial
     from repsim_geo.kernels.rbf import RBF as RBF
     from repsim_geo.manifolds.actions import Orthogonal as Orthogonal
     from repsim_geo.manifolds.actions import SpecialOrthogonal as SpecialOrthogonal
@@ -51,6 +63,12 @@ if TYPE_CHECKING:
     from repsim_geo.pairwise.engine import pairwise as pairwise
     from repsim_geo.registry import available_metrics as available_metrics
     from repsim_geo.registry import register_metric as register_metric
+    from repsim_geo.scores import canonical_correlations as canonical_correlations
+    from repsim_geo.scores import cka as cka
+    from repsim_geo.scores import hsic as hsic
+    from repsim_geo.scores import nbs as nbs
+    from repsim_geo.scores import pwcca as pwcca
+    from repsim_geo.scores import svcca as svcca
     from repsim_geo.stats.frechet import FrechetMean as FrechetMean
 
 # Public name -> module that defines it. A test holds this list against the imports above.
@@ -63,10 +81,22 @@ _HOME = {
     "NotOnManifoldError": "errors",
     "ShapeError": "errors",
     "UnknownMetricError": "errors",
+    "ArcCosine": "kernels.arc_cosine",
     "Kernel": "kernels.base",
+    "Weighted": "kernels.base",
+    "Laplace": "kernels.laplace",
     "Fixed": "kernels.length_scales",
+    "LengthScale": "kernels.length_scales",
+    "Mean": "kernels.length_scales",
     "Median": "kernels.length_scales",
+    "Quantile": "kernels.length_scales",
     "Linear": "kernels.linear",
+    "angle_matrix": "kernels.maps",
+    "cosine_matrix": "kernels.maps",
+    "distance_matrix": "kernels.maps",
+    "inner_product_matrix": "kernels.maps",
+    "squared_distance_matrix": "kernels.maps",
+    "Polynomial": "kernels.polynomial",
     "RBF": "kernels.rbf",
     "Orthogonal": "manifolds.actions",
     "SpecialOrthogonal": "manifolds.actions",
@@ -93,6 +123,12 @@ _HOME = {
     "pairwise": "pairwise.engine",
     "available_metrics": "registry",
     "register_metric": "registry",
+    "canonical_correlations": "scores",
+    "cka": "scores",
+    "hsic": "scores",
+    "nbs": "scores",
+    "pwcca": "scores",
+    "svcca": "scores",
     "FrechetMean": "stats.frechet",
 }
 

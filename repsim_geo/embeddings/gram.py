@@ -9,6 +9,7 @@ from repsim_geo.embeddings.activations import largest_entry
 from repsim_geo.errors import DegenerateRepresentationError
 from repsim_geo.invariances import SCALE, TRANSLATION
 from repsim_geo.kernels.base import Kernel
+from repsim_geo.kernels.linear import Linear
 from repsim_geo.numerics.centering import center_columns
 from repsim_geo.numerics.norms import trailing
 from repsim_geo.numerics.subspaces import Everything
@@ -41,7 +42,10 @@ class UnitGram(nn.Module):
             x = center_columns(x)
         if SCALE in self.kernel.invariances:
             x = x / largest_entry(x)
-        gram = self.kernel(x)
+        # Centering of either kind makes the same of distances in feature space; they keep the digits that a
+        # kernel close to constant loses.
+        gram = self.kernel(x) if type(self.kernel) is Linear else self.kernel.squared_distances(x) / -2
+        gram = gram / largest_entry(gram)
         a = self.subspace.project(gram)
         size = torch.linalg.vector_norm(a, dim=trailing(2), keepdim=True)
         if readable(a):

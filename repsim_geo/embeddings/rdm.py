@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from repsim_geo.invariances import TRANSLATION
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.length_scales import Median
 from repsim_geo.numerics.centering import center_columns, hollow
@@ -27,7 +28,9 @@ class DistanceMatrix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (*batch, m, d) to (*batch, m, m), symmetric with zero diagonal."""
-        d = hollow(self.kernel.distances(center_columns(x)))
+        if TRANSLATION in self.kernel.distance_invariances:
+            x = center_columns(x)
+        d = hollow(self.kernel.distances(x))
         return d / Median()(d)[..., None, None] if self.rescale else d
 
     def extra_repr(self) -> str:

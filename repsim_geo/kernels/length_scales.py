@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from numbers import Real
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from repsim_geo.errors import DegenerateRepresentationError
+from repsim_geo.errors import DegenerateRepresentationError, ShapeError
 from repsim_geo.invariances import SCALE, Invariance
-from repsim_geo.numerics.dissimilarities import median, upper_triangle
+from repsim_geo.numerics.dissimilarities import median, quantile, upper_triangle
 from repsim_geo.numerics.tracing import readable
 
 
+class LengthScale:
+    """Rule that turns the distances between inputs (*batch, m, m) into a length (*batch)."""
+
+    # What the length follows, so that a kernel measured in it does not notice.
+    invariances: ClassVar[frozenset[Invariance]] = frozenset()
+
+    def __call__(self, distances: Tensor) -> Tensor:
+        """Length for distances (*batch, m, m); shape (*batch)."""
+        raise NotImplementedError(f"{type(self).__name__}.__call__ is not written")
+
+
 @dataclass(frozen=True)
-class Fixed:
+class Fixed(LengthScale):
     """
     The same length for all networks, in the unit of the activations; scaling is noticed.
 
@@ -25,10 +39,9 @@ class Fixed:
     """
 
     length: float
-    invariances: frozenset[Invariance] = frozenset()
 
     def __post_init__(self) -> None:
-        if not self.length > 0:
+        if not 0 < self.length < math.inf:
             raise ValueError(
                 f"a length scale must be positive, got {self.length}. Use Median() to choose it from data."
             )
@@ -38,27 +51,18 @@ class Fixed:
         return distances.new_full(distances.shape[:-2], self.length)
 
 
-@dataclass(frozen=True)
-class Median:
-    """
-    A multiple of the median distance between two different inputs; buys invariance to scaling.
+class _Following(LengthScale):
+    """Shared by the rules that follow the data: a multiple of some typical distance."""
 
-    Parameters
-    ----------
-    multiple : float
-
-    Notes
-    -----
-    The median is over pairs i < j, so the zero diagonal does not shorten it. If more than half of all pairs
-    coincide the median is zero, and the rule refuses.
-    """
-
-    multiple: float = 1.0
-    invariances: frozenset[Invariance] = frozenset({SCALE})
+    invariances: ClassVar[frozenset[Invariance]] = frozenset({SCALE})
+    multiple: float
+    _name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        if not self.multiple > 0:
-            raise ValueError(f"the multiple of the median must be positive, got {self.multiple}")
+        if not 0 < self.multiple < math.inf:
+            raise ValueError(
+                f"the multiple of the {self._name} must be positive, got {self.multiple}. The default is 1."
+            )
 
     def __call__(self, distances: Tensor) -> Tensor:
         """
@@ -67,44 +71,197 @@ class Median:
         Raises
         ------
         DegenerateRepresentationError
-            If the median is zero.
+            If it is zero.
+        ShapeError
+            If there are no two inputs.
         """
-        typical = median(upper_triangle(distances))
-        if readable(typical) and not bool((typical > 0).all()):
+        if distances.shape[-1] < 2:
+            raise ShapeError(
+                f"the {self._name} distance needs at least 2 inputs, got {distances.shape[-1]}. "
+                "Record more inputs, or give a fixed length_scale."
+            )
+        typical = self._typical(distances)
+        if readable(typical) and bool((typical <= 0).any()):
             raise DegenerateRepresentationError(
-                "the median distance between inputs is zero: more than half of all pairs of rows coincide. "
+                f"the {self._name} distance between inputs is zero: {self._cause()}. "
                 "Remove duplicated inputs, give a fixed length_scale, or use rescale=False."
             )
         return self.multiple * typical
 
+    def _typical(self, distances: Tensor) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__}._typical is not written")
 
-LengthScale = Fixed | Median
+    def _cause(self) -> str:
+        raise NotImplementedError(f"{type(self).__name__}._cause is not written")
 
 
-def as_length_scale(rule: float | LengthScale | None) -> LengthScale:
+@dataclass(frozen=True)
+class Median(_Following):
     """
-    Rule from a number (fixed), a rule, or None (the median).
+    A multiple of the median distance between two different inputs; buys invariance to scaling.
 
     Parameters
     ----------
-    rule : float, Fixed, Median or None
+    multiple : float
+    lower : bool
+        Of an even number of distances take the lower of the two middle ones, as ``torch.median`` does,
+        instead of their mean.
+    with_diagonal : bool
+        Take the median of all m**2 entries of the distance matrix, m zeros among them, as public code for
+        kernel CKA does. The result is a little shorter.
+
+    Notes
+    -----
+    By default the median is over pairs i < j, so the zero diagonal does not shorten it. If more than half of
+    all pairs coincide the median is zero, and the rule refuses.
+
+    Kornblith's demonstration of CKA takes the *median of squares*: the square root of that is
+    ``Median(multiple, with_diagonal=True)`` for odd m, and lies between the same two distances for even m.
+
+    Examples
+    --------
+    >>> import torch
+    >>> Median(0.5)(torch.tensor([[0.0, 3.0, 4.0], [3.0, 0.0, 5.0], [4.0, 5.0, 0.0]]))
+    tensor(2.)
+    """
+
+    multiple: float = 1.0
+    lower: bool = False
+    with_diagonal: bool = False
+    _name: ClassVar[str] = "median"
+
+    def _typical(self, distances: Tensor) -> Tensor:
+        values = distances.flatten(-2) if self.with_diagonal else upper_triangle(distances)
+        return values.median(-1).values if self.lower else median(values)
+
+    def _cause(self) -> str:
+        if self.with_diagonal:
+            return "half of all entries of the distance matrix, its diagonal included, vanish"
+        return f"{'half' if self.lower else 'more than half'} of all pairs of rows coincide"
+
+
+@dataclass(frozen=True)
+class Mean(_Following):
+    """
+    A multiple of the mean distance between two different inputs; buys invariance to scaling.
+
+    Parameters
+    ----------
+    multiple : float
+
+    Examples
+    --------
+    >>> import torch
+    >>> Mean()(torch.tensor([[0.0, 3.0, 4.0], [3.0, 0.0, 5.0], [4.0, 5.0, 0.0]]))
+    tensor(4.)
+    """
+
+    multiple: float = 1.0
+    _name: ClassVar[str] = "mean"
+
+    def _typical(self, distances: Tensor) -> Tensor:
+        return upper_triangle(distances).mean(-1)
+
+    def _cause(self) -> str:
+        return "all rows coincide"
+
+
+@dataclass(frozen=True)
+class Quantile(_Following):
+    """
+    A multiple of a quantile of the distances between two different inputs; buys invariance to scaling.
+
+    Parameters
+    ----------
+    q : float
+        From 0 (the smallest distance) to 1 (the largest), interpolated linearly.
+    multiple : float
+
+    Examples
+    --------
+    >>> import torch
+    >>> Quantile(1.0)(torch.tensor([[0.0, 3.0, 4.0], [3.0, 0.0, 5.0], [4.0, 5.0, 0.0]]))
+    tensor(5.)
+    """
+
+    q: float
+    multiple: float = 1.0
+    _name: ClassVar[str] = "quantile"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.q <= 1:
+            raise ValueError(f"a quantile must lie between 0 and 1, got {self.q}. The median is 0.5.")
+
+    def _typical(self, distances: Tensor) -> Tensor:
+        return quantile(upper_triangle(distances), self.q)
+
+    def _cause(self) -> str:
+        return f"more than a fraction {self.q:g} of all pairs of rows coincide"
+
+
+_ACCEPTED = (
+    'a positive number, "median", "mean" or "quantile(0.1)", with a multiple as in "0.5*median", '
+    "Fixed(length), Median(multiple), Mean(multiple), Quantile(q, multiple), or None for the median distance"
+)
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+_RULE = re.compile(
+    rf"(?:(?P<multiple>{_NUMBER})\s*\*\s*)?(?P<name>median|mean|quantile\s*\(\s*(?P<q>{_NUMBER})\s*\))"
+)
+
+
+def as_length_scale(rule: float | str | LengthScale | None) -> LengthScale:
+    """
+    Rule from a number (fixed), a description, a rule, or None (the median).
+
+    Parameters
+    ----------
+    rule : float, str, LengthScale or None
+        Descriptions are ``"median"``, ``"0.5*median"``, ``"mean"``, ``"2 * quantile(0.1)"``, ``"3.5"``.
 
     Returns
     -------
-    Fixed or Median
+    LengthScale
+
+    Raises
+    ------
+    TypeError
+        Something else.
+    ValueError
+        A description that says none of these, or numbers out of range.
+
+    Examples
+    --------
+    >>> as_length_scale("2 * quantile(0.1)")
+    Quantile(q=0.1, multiple=2.0)
+    >>> as_length_scale(3.5)
+    Fixed(length=3.5)
     """
     if rule is None:
         return Median()
-    if isinstance(rule, (Fixed, Median)):
+    if isinstance(rule, LengthScale):
         return rule
+    if isinstance(rule, str):
+        return _parse(rule)
     if isinstance(rule, Real) and not isinstance(rule, bool):
         return Fixed(float(rule))
-    raise TypeError(
-        f"length_scale must be a positive number, Fixed(length), Median(multiple) or None, got {rule!r}. "
-        "None takes the median distance."
-    )
+    raise TypeError(f"length_scale must be {_ACCEPTED}, got {rule!r}.")
+
+
+def _parse(text: str) -> LengthScale:
+    said = text.strip().lower()
+    if re.fullmatch(_NUMBER, said):
+        return Fixed(float(said))
+    match = _RULE.fullmatch(said)
+    if match is None:
+        raise ValueError(f"length_scale must be {_ACCEPTED}, got {text!r}.")
+    multiple = float(match["multiple"] or 1.0)
+    if match["q"] is not None:
+        return Quantile(float(match["q"]), multiple)
+    return Median(multiple) if match["name"] == "median" else Mean(multiple)
 
 
 def positive(length: Tensor) -> Tensor:
     """Put ones where a length is zero, so that an undefined kernel stays finite until it is refused."""
-    return torch.where(length > 0, length, 1.0)
+    return torch.where(length == 0, 1.0, length)

@@ -6,9 +6,9 @@ import math
 
 from repsim_geo.embeddings.gram import UnitGram
 from repsim_geo.kernels.base import Kernel
-from repsim_geo.kernels.linear import Linear
+from repsim_geo.kernels.linear import as_kernel
 from repsim_geo.manifolds.sphere import UnitSphere
-from repsim_geo.metrics.base import MetricCard, RepresentationMetric, check_kernel
+from repsim_geo.metrics.base import MetricCard, RepresentationMetric
 from repsim_geo.numerics.subspaces import DoubleCentered, UCentered
 
 
@@ -54,11 +54,10 @@ class AngularCKA(RepresentationMetric, UnitSphere):
     name = "AngularCKA"
 
     def __init__(self, kernel: Kernel | None = None, *, debiased: bool = False):
-        check_kernel(kernel)
         subspace = UCentered() if debiased else DoubleCentered()
         super().__init__(ndim=2, subspace=subspace)
         self.debiased = debiased
-        self.embedding = UnitGram(Linear() if kernel is None else kernel, subspace)
+        self.embedding = UnitGram(as_kernel(kernel), subspace)
         # Two inputs have one centered Gram matrix, up to scale.
         self.fewest_rows = 4 if debiased else 3
 

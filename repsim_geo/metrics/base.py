@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from repsim_geo import _checks
 from repsim_geo.invariances import ALL, Invariance
-from repsim_geo.kernels.base import Kernel
 from repsim_geo.numerics.tracing import readable
 
 
@@ -159,24 +158,6 @@ class RepresentationMetric:
             if not self.constant_is_a_point:
                 _checks.check_varies(x)
         return x
-
-
-def check_kernel(kernel: Any) -> None:
-    """
-    Refuse what is no kernel.
-
-    Parameters
-    ----------
-    kernel : Kernel or None
-
-    Raises
-    ------
-    TypeError
-    """
-    if kernel is not None and not isinstance(kernel, Kernel):
-        raise TypeError(
-            f"kernel must be a kernel such as Linear() or RBF(), or None for Linear(), got {kernel!r}."
-        )
 
 
 class ScaledMetric(RepresentationMetric):

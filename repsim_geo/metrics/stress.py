@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 from repsim_geo.embeddings.rdm import DistanceMatrix
-from repsim_geo.invariances import SCALE
 from repsim_geo.kernels.base import Kernel
-from repsim_geo.kernels.linear import Linear
+from repsim_geo.kernels.linear import as_kernel
 from repsim_geo.manifolds.flat import Flat
-from repsim_geo.metrics.base import MetricCard, RepresentationMetric, check_kernel
+from repsim_geo.metrics.base import MetricCard, RepresentationMetric
 from repsim_geo.numerics.subspaces import Hollow
 
 
@@ -54,10 +53,9 @@ class Stress(RepresentationMetric, Flat):
     name = "Stress"
 
     def __init__(self, kernel: Kernel | None = None, *, rescale: bool = False):
-        check_kernel(kernel)
         super().__init__(ndim=2, subspace=Hollow(), weight=mean_over_pairs)
         self.rescale = rescale
-        self.embedding = DistanceMatrix(Linear() if kernel is None else kernel, rescale=rescale)
+        self.embedding = DistanceMatrix(as_kernel(kernel), rescale=rescale)
         self.constant_is_a_point = not rescale
 
     def extra_repr(self) -> str:
@@ -67,12 +65,13 @@ class Stress(RepresentationMetric, Flat):
     @property
     def card(self) -> MetricCard:
         """What this instance claims."""
+        kernel = self.embedding.kernel
         return MetricCard(
             key="stress",
             summary="root-mean-square difference of two distance matrices",
-            unit="medians of the distances" if self.rescale else self.embedding.kernel.unit,
+            unit="medians of the distances" if self.rescale else kernel.unit,
             range=(0.0, math.inf),
-            invariances=self.embedding.kernel.distance_invariances | ({SCALE} if self.rescale else set()),
+            invariances=kernel.distance_facts.up_to_scale() if self.rescale else kernel.distance_invariances,
             references=("kriegeskorte2008", "lange2023"),
             aliases=("rdm_stress", "rms_rdm"),
         )

@@ -1,4 +1,4 @@
-"""Distances between the rows of a matrix, with derivatives that are finite at duplicated rows."""
+"""Distances and angles between the rows of a matrix, with derivatives that are finite at duplicated rows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from repsim_geo.numerics.alignment import working_precision
+from repsim_geo.numerics.norms import safe_norm
 
 
 def euclidean_distances(x: Tensor) -> Tensor:
@@ -73,6 +76,171 @@ def _over(a: Tensor, d: Tensor) -> Tensor:
     return torch.where(d == 0, 0.0, a / torch.where(d == 0, 1.0, d))
 
 
+def squared_euclidean_distances(x: Tensor) -> Tensor:
+    """
+    Squares of `euclidean_distances`, smooth at duplicated rows.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, m)
+        Symmetric with zero diagonal.
+
+    Notes
+    -----
+    Near rows keep their digits, as in `euclidean_distances`, and derivatives of every order are exact.
+
+    Examples
+    --------
+    >>> import torch
+    >>> squared_euclidean_distances(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+    tensor([[ 0., 25.],
+            [25.,  0.]])
+    """
+    return _SquaredDistances.apply(x)  # type: ignore[no-any-return]
+
+
+class _SquaredDistances(torch.autograd.Function):
+    """Forward through ``torch.cdist``; derivatives by matrix products, without the root in between."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").square()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0])
+        ctx.save_for_forward(inputs[0])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        w = 2 * (grads[0] + grads[0].mT)
+        return w.sum(-1, keepdim=True) * x - w @ x
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        cross = x @ tangents[0].mT
+        own = (x * tangents[0]).sum(-1)
+        return 2 * (own[..., :, None] + own[..., None, :] - cross - cross.mT)
+
+
+def euclidean_cross_distances(x: Tensor, y: Tensor) -> Tensor:
+    """
+    Euclidean distances from the rows of `x` to the rows of `y`.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+    y : Tensor, shape (*batch, n, d)
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, n)
+
+    Notes
+    -----
+    Digits and derivatives are as in `euclidean_distances`: zero gradient where two rows coincide.
+    """
+    return _CrossDistances.apply(x, y)  # type: ignore[no-any-return]
+
+
+class _CrossDistances(torch.autograd.Function):
+    """As `_EuclideanDistances`, between two sets of rows."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, y: Tensor) -> Tensor:
+        return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs, output)
+        ctx.save_for_forward(*inputs, output)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        x, y, d = ctx.saved_tensors
+        w = _over(grads[0], d)
+        return w.sum(-1)[..., None] * x - w @ y, w.sum(-2)[..., None] * y - w.mT @ x
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        x, y, d = ctx.saved_tensors
+        dx, dy = (torch.zeros_like(a) if t is None else t for a, t in zip((x, y), tangents, strict=True))
+        own = (x * dx).sum(-1)[..., :, None] + (y * dy).sum(-1)[..., None, :]
+        return _over(own - dx @ y.mT - x @ dy.mT, d)
+
+
+def unit_rows(x: Tensor) -> tuple[Tensor, Tensor]:
+    """
+    Directions and lengths of the rows.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+
+    Returns
+    -------
+    directions : Tensor, shape (*batch, m, d)
+        Unit vectors. A zero row, which has no direction, gets that of the first axis, as a constant.
+    lengths : Tensor, shape (*batch, m)
+        Euclidean norms, with zero gradient at zero rows.
+
+    Examples
+    --------
+    >>> import torch
+    >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    (tensor([[0.6000, 0.8000],
+            [1.0000, 0.0000]]), tensor([5., 0.]))
+    """
+    # Dividing by a constant first keeps squares in range; neither result sees it.
+    largest = x.detach().abs().amax(-1, keepdim=True)
+    zero = largest == 0
+    scaled = x / torch.where(zero, 1.0, largest)
+    length = safe_norm(scaled, 1, keepdim=True)
+    axis = (torch.arange(x.shape[-1], device=x.device) == 0).to(x.dtype)
+    return torch.where(zero, axis, scaled / torch.where(zero, 1.0, length)), (largest * length)[..., 0]
+
+
+def angles_between_rows(x: Tensor) -> Tensor:
+    """
+    Angles between the rows of `x`, in radians.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+        A zero row counts as lying along the first axis.
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, m)
+        Symmetric with zero diagonal, in ``[0, pi]``.
+
+    Notes
+    -----
+    ``2 atan2(|u - v|, |u + v|)`` of unit rows, in float64 where the device has it, so that float32 rows keep
+    their digits at angles near 0 and near pi. The gradient is zero at exactly parallel and exactly
+    opposite rows, where the angle has a kink.
+
+    Examples
+    --------
+    >>> import torch
+    >>> angles_between_rows(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor([[0.0000, 1.5708],
+            [1.5708, 0.0000]])
+    """
+    u, _ = unit_rows(working_precision(x))
+    return (2 * torch.atan2(euclidean_distances(u), euclidean_cross_distances(u, -u))).to(x.dtype)
+
+
 def upper_triangle(a: Tensor) -> Tensor:
     """
     Entries above the diagonal, row by row.
@@ -105,3 +273,31 @@ def median(values: Tensor) -> Tensor:
     k = values.shape[-1]
     ordered = values.sort(-1).values
     return (ordered[..., (k - 1) // 2] + ordered[..., k // 2]) / 2
+
+
+def quantile(values: Tensor, q: float) -> Tensor:
+    """
+    Quantile over the last axis, interpolated linearly between two values (as in numpy).
+
+    Parameters
+    ----------
+    values : Tensor, shape (*batch, k)
+        Any number of values; ``torch.quantile`` stops at 16 million.
+    q : float
+        From 0 (the smallest) to 1 (the largest).
+
+    Returns
+    -------
+    Tensor, shape (*batch)
+
+    Examples
+    --------
+    >>> import torch
+    >>> quantile(torch.tensor([4.0, 0.0, 2.0]), 0.25)
+    tensor(1.)
+    """
+    position = q * (values.shape[-1] - 1)
+    below = min(int(position), max(values.shape[-1] - 2, 0))
+    above = min(below + 1, values.shape[-1] - 1)
+    ordered = values.sort(-1).values
+    return torch.lerp(ordered[..., below], ordered[..., above], position - below)

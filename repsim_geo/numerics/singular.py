@@ -93,15 +93,63 @@ def partially_whitened(x: Tensor, whiten: float, scale: float) -> Tensor:
 
     def rule(s: Tensor) -> _Rule:
         present = s > max(x.shape[-2:]) * torch.finfo(s.dtype).eps * s[..., :1]
-        kept = (present[..., :, None] & present[..., None, :]).to(s.dtype)
-        sums = s[..., :, None] + s[..., None, :]
         value = torch.where(present, (1 - whiten) * s + whiten * scale, 0.0)
+        ratio = _ratio(value, torch.where(present, s, 0.0))
+        both = (present[..., :, None] & present[..., None, :]).to(s.dtype)
+        # A direction that is there turns into one that is not as into one outside the matrix.
+        turning = (present[..., :, None] ^ present[..., None, :]) * (
+            ratio[..., :, None] + ratio[..., None, :]
+        )
+        sums = s[..., :, None] + s[..., None, :]
         return _Rule(
             value,
-            (1 - whiten) * kept,
-            kept * ((1 - whiten) + _ratio(torch.full_like(sums, 2 * whiten * scale), sums)),
-            _ratio(value, torch.where(present, s, 0.0)),
+            (1 - whiten) * both + turning,
+            both * ((1 - whiten) + _ratio(torch.full_like(sums, 2 * whiten * scale), sums)) + turning,
+            ratio,
         )
+
+    return _SingularFunction.apply(x, rule)  # type: ignore[no-any-return]
+
+
+def leading_directions(x: Tensor, variance: float, cutoff: float) -> Tensor:
+    """
+    Polar factor of the leading principal components: singular values become one, or zero.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+    variance : float
+        The fewest components are kept that carry this share of the sum of squares; 1 keeps all.
+    cutoff : float
+        Singular values up to this fraction of the largest are rounding, and zero.
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, d)
+
+    Notes
+    -----
+    Where it is delicate: where the last component that is kept and the first that is not are equal, and where
+    their number changes: the result jumps. Differentiable once; a second derivative raises.
+
+    Examples
+    --------
+    >>> import torch
+    >>> leading_directions(torch.diag(torch.tensor([4.0, 1.0])), 0.9, 1e-6)
+    tensor([[1., 0.],
+            [0., 0.]])
+    """
+
+    def rule(s: Tensor) -> _Rule:
+        energy = s.square()
+        kept = s > cutoff * s[..., :1]
+        if variance < 1:
+            kept = kept & (energy.cumsum(-1) - energy < variance * energy.sum(-1, keepdim=True))
+        kept = kept.to(s.dtype)
+        i, j = s[..., :, None], s[..., None, :]
+        both = kept[..., :, None] * kept[..., None, :]
+        across = (kept[..., :, None] - kept[..., None, :]).abs()
+        return _Rule(kept, _ratio(across, (i - j).abs()), _ratio(2 * both + across, i + j), _ratio(kept, s))
 
     return _SingularFunction.apply(x, rule)  # type: ignore[no-any-return]
 

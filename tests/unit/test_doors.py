@@ -141,7 +141,7 @@ def test_length_scales_must_be_positive(bad):
 
 def test_length_scale_of_another_type():
     with pytest.raises(TypeError, match="Fixed"):
-        rg.RBF("median")
+        rg.RBF([1.0])
 
 
 def test_median_length_scale_of_mostly_equal_inputs():

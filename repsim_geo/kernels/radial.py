@@ -1,0 +1,56 @@
+"""What kernels of a distance share: a length scale, and a factor of it that can be learnt."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from repsim_geo.invariances import ORTHOGONAL, SCALE, TRANSLATION, closure
+from repsim_geo.kernels.base import Kernel
+from repsim_geo.kernels.facts import Facts
+from repsim_geo.kernels.length_scales import LengthScale, as_length_scale, positive
+
+
+class Radial(Kernel):
+    """
+    Kernel ``exp(-q)`` of a quantity `q` that grows with ``|x_i - x_j| / s``; a subclass writes ``_exponent``.
+
+    Parameters
+    ----------
+    length_scale : float, str, LengthScale or None
+        The length s: a number in the unit of the activations, or a rule that chooses it from each
+        network's own distances, such as ``Median(0.5)`` or ``"0.5*median"``. None means ``Median()``.
+    learnable : bool
+        Multiply the length by a factor whose logarithm is a parameter, ``log_factor``, zero at first.
+    """
+
+    def __init__(self, length_scale: float | str | LengthScale | None = None, *, learnable: bool = False):
+        super().__init__()
+        self.length_scale = as_length_scale(length_scale)
+        self.register_parameter("log_factor", torch.nn.Parameter(torch.zeros(())) if learnable else None)
+
+    @property
+    def facts(self) -> Facts:
+        """A rule that follows the data makes the kernel blind to what the rule follows."""
+        degree = 0.0 if SCALE in self.length_scale.invariances else None
+        return Facts(closure(TRANSLATION, ORTHOGONAL), degree=degree, power=0.0)
+
+    def _length(self, distances: Tensor) -> Tensor:
+        """Length scale for distances (*batch, m, m); shape (*batch, 1, 1)."""
+        length = positive(self.length_scale(distances))[..., None, None]
+        return length if self.log_factor is None else length * self.log_factor.to(length).exp()
+
+    def _exponent(self, x: Tensor) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__}._exponent is not written")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Gram matrix; shape (*batch, m, m)."""
+        return (-self._exponent(x)).exp()
+
+    def squared_distances(self, x: Tensor) -> Tensor:
+        """Squared distances in feature space, ``2 - 2 k``; shape (*batch, m, m)."""
+        return -2 * torch.expm1(-self._exponent(x))
+
+    def extra_repr(self) -> str:
+        """Parameters, for ``repr``."""
+        return f"{self.length_scale}" + (", learnable=True" if self.log_factor is not None else "")
