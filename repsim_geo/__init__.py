@@ -41,13 +41,17 @@ if TYPE_CHECKING:
     from repsim_geo.manifolds.actions import Orthogonal as Orthogonal
     from repsim_geo.manifolds.actions import SpecialOrthogonal as SpecialOrthogonal
     from repsim_geo.manifolds.base import RiemannianManifold as RiemannianManifold
+    from repsim_geo.manifolds.bures import BuresWassersteinSPD as BuresWassersteinSPD
     from repsim_geo.manifolds.flat import Flat as Flat
     from repsim_geo.manifolds.functional import alexandrov_curvature as alexandrov_curvature
     from repsim_geo.manifolds.functional import angle as angle
     from repsim_geo.manifolds.functional import geodesic as geodesic
     from repsim_geo.manifolds.functional import midpoint as midpoint
     from repsim_geo.manifolds.functional import path as path
+    from repsim_geo.manifolds.grassmann import Grassmannian as Grassmannian
     from repsim_geo.manifolds.quotient import Quotient as Quotient
+    from repsim_geo.manifolds.spd import AffineInvariantSPD as AffineInvariantSPD
+    from repsim_geo.manifolds.spd import LogEuclideanSPD as LogEuclideanSPD
     from repsim_geo.manifolds.sphere import UnitSphere as UnitSphere
     from repsim_geo.metrics.angular_cka import AngularCKA as AngularCKA
     from repsim_geo.metrics.base import MetricCard as MetricCard
@@ -101,13 +105,17 @@ _HOME = {
     "Orthogonal": "manifolds.actions",
     "SpecialOrthogonal": "manifolds.actions",
     "RiemannianManifold": "manifolds.base",
+    "BuresWassersteinSPD": "manifolds.bures",
     "Flat": "manifolds.flat",
     "alexandrov_curvature": "manifolds.functional",
     "angle": "manifolds.functional",
     "geodesic": "manifolds.functional",
     "midpoint": "manifolds.functional",
     "path": "manifolds.functional",
+    "Grassmannian": "manifolds.grassmann",
     "Quotient": "manifolds.quotient",
+    "AffineInvariantSPD": "manifolds.spd",
+    "LogEuclideanSPD": "manifolds.spd",
     "UnitSphere": "manifolds.sphere",
     "AngularCKA": "metrics.angular_cka",
     "MetricCard": "metrics.base",

@@ -59,6 +59,13 @@ MANIFOLDS = (
         (7, 3),
     ),
     Case("kendall", lambda: rg.Quotient(rg.UnitSphere(2, _centered()), rg.SpecialOrthogonal()), (7, 3)),
+    Case("affine_invariant_spd", rg.AffineInvariantSPD, (4, 4)),
+    Case("affine_invariant_spd_numbers", rg.AffineInvariantSPD, (1, 1)),
+    Case("log_euclidean_spd", rg.LogEuclideanSPD, (4, 4)),
+    Case("bures_wasserstein_spd", rg.BuresWassersteinSPD, (4, 4)),
+    Case("grassmannian", lambda: rg.Grassmannian(_centered()), (7, 3)),
+    Case("grassmannian_lines", rg.Grassmannian, (5, 1)),
+    Case("grassmannian_hyperplanes", rg.Grassmannian, (4, 3)),
     Case("uncentered_shapes", lambda: rg.Quotient(rg.Flat(2), rg.Orthogonal()), (5, 3)),
 )
 

@@ -38,6 +38,14 @@ class RiemannianManifold(Manifold):
         Largest distance of two points, in the unit of ``dist``; ``inf`` if there is none.
     spherical : bool
         Points are unit vectors of a Euclidean space, and geodesics are great circles.
+    flat : bool
+        Isometric to a Euclidean space: no curvature, no cut locus.
+    full_rank : bool
+        Every point is a matrix of full rank; a matrix of lower rank is none.
+    sensitive : bool
+        Distances see small directions of a point relative to themselves, so that rounding of an
+        ill-conditioned point moves it far. Elsewhere a relative error of eps moves a point by eps times its
+        size.
     """
 
     __scaling__ = Manifold.__scaling__.copy()
@@ -49,6 +57,9 @@ class RiemannianManifold(Manifold):
     transport: str = "parallel"
     diameter: float = math.inf
     spherical: bool = False
+    flat: bool = False
+    full_rank: bool = False
+    sensitive: bool = False
 
     # ------------------------------------------------------------------ 1. to implement
     # inner, expmap, logmap, projx, proju, random, _check_point_on_manifold, _check_vector_on_tangent,

@@ -38,6 +38,7 @@ class Flat(InSubspace):
 
     __scaling__ = InSubspace.__scaling__.copy()
     name = "Flat"
+    flat = True
 
     def __init__(self, ndim: int = 2, subspace: Everything = Everything(), weight: Weight = 1.0):
         super().__init__(ndim, subspace)

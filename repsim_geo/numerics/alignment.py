@@ -54,7 +54,7 @@ def finite_svd(x: Tensor, *, full_matrices: bool = False) -> tuple[Tensor, Tenso
     -------
     u, s, vh : Tensor
     """
-    finite, x = _finite_or_zero(x)
+    finite, x = finite_or_zero(x)
     u, s, vh = torch.linalg.svd(x, full_matrices=full_matrices)
     mark = torch.where(finite, 1.0, torch.nan).to(x.dtype)
     return u * mark, s * mark[..., 0], vh * mark
@@ -72,11 +72,11 @@ def finite_eigenvalues(a: Tensor) -> Tensor:
     -------
     Tensor, shape (*batch, p)
     """
-    finite, a = _finite_or_zero(a)
+    finite, a = finite_or_zero(a)
     return torch.where(finite[..., 0], torch.linalg.eigvalsh(a), torch.nan)
 
 
-def _finite_or_zero(a: Tensor) -> tuple[Tensor, Tensor]:
+def finite_or_zero(a: Tensor) -> tuple[Tensor, Tensor]:
     """Which matrices are finite, shape (*batch, 1, 1), and the matrices with zeros in place of the others."""
     finite = a.isfinite().all(-1).all(-1)[..., None, None]
     return finite, torch.where(finite, a, 0.0)
@@ -245,7 +245,7 @@ def _cayley(w: Tensor) -> Tensor:
     the obvious way, fails for more than 150 columns on several CPU threads (pytorch issue 142815).
     """
     eye = torch.eye(w.shape[-1], dtype=w.dtype, device=w.device)
-    finite, w = _finite_or_zero(w)
+    finite, w = finite_or_zero(w)
     k = w / 2
     turn = torch.cholesky_solve(2 * (k + k @ k), torch.linalg.cholesky(eye + k.mT @ k))
     return torch.where(finite, turn, torch.nan)

@@ -1,4 +1,4 @@
-"""The skew-symmetric solution of ``S A + A S = C``, the equation behind every rotation in the package."""
+"""The equation ``S A + A S = C``: skew solutions are behind every rotation, symmetric ones behind Bures."""
 
 from __future__ import annotations
 
@@ -44,7 +44,39 @@ def skew_sylvester(s: Tensor, c: Tensor, eigenvalues: Tensor, *, cutoff: float =
     tensor([[ 0.,  2.],
             [-2.,  0.]])
     """
-    return _SkewSylvester.apply(s, c, eigenvalues, cutoff)  # type: ignore[no-any-return]
+    return _Sylvester.apply(s, c, eigenvalues, cutoff)  # type: ignore[no-any-return]
+
+
+def lyapunov(s: Tensor, c: Tensor, eigenvalues: Tensor) -> Tensor:
+    """
+    Symmetric solution `a` of ``s a + a s = c``, in the eigenbasis of a positive semidefinite `s`.
+
+    Parameters
+    ----------
+    s : Tensor, shape (*batch, n, n)
+        Diagonal up to rounding; its entries matter only for derivatives, as in `skew_sylvester`.
+    c : Tensor, shape (*batch, n, n)
+        Symmetric.
+    eigenvalues : Tensor, shape (*batch, n)
+        The diagonal of `s`; a constant for autograd.
+
+    Returns
+    -------
+    Tensor, shape (*batch, n, n)
+
+    Notes
+    -----
+    Where it is delicate: where two eigenvalues are both zero the entry of the solution is set to zero.
+
+    Examples
+    --------
+    >>> import torch
+    >>> s = torch.diag(torch.tensor([1.0, 3.0]))
+    >>> lyapunov(s, torch.tensor([[2.0, 8.0], [8.0, 6.0]]), torch.tensor([1.0, 3.0]))
+    tensor([[1., 2.],
+            [2., 1.]])
+    """
+    return _Sylvester.apply(s, c, eigenvalues, 0.0)  # type: ignore[no-any-return]
 
 
 def _divide(c: Tensor, eigenvalues: Tensor, cutoff: float) -> Tensor:
@@ -53,7 +85,7 @@ def _divide(c: Tensor, eigenvalues: Tensor, cutoff: float) -> Tensor:
     return torch.where(undetermined, 0.0, c) / torch.where(undetermined, 1.0, sums)
 
 
-class _SkewSylvester(torch.autograd.Function):
+class _Sylvester(torch.autograd.Function):
     """Solution operator L with its derivative; L is self-adjoint, so the backward pass calls it again."""
 
     generate_vmap_rule = True
@@ -72,7 +104,7 @@ class _SkewSylvester(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         s, a, eigenvalues = ctx.saved_tensors
         # d: s da + da s = dc - ds a - a ds. Pair with the gradient and move L across.
-        z = _SkewSylvester.apply(s, grads[0], eigenvalues, ctx.cutoff)
+        z = _Sylvester.apply(s, grads[0], eigenvalues, ctx.cutoff)
         return -(z @ a.mT + a.mT @ z), z, None, None
 
     @staticmethod
@@ -84,4 +116,4 @@ class _SkewSylvester(torch.autograd.Function):
             rhs = rhs + dc
         if ds is not None:
             rhs = rhs - ds @ a - a @ ds
-        return _SkewSylvester.apply(s, rhs, eigenvalues, ctx.cutoff)
+        return _Sylvester.apply(s, rhs, eigenvalues, ctx.cutoff)

@@ -164,7 +164,8 @@ def judge(law: Law, manifold: Manifold, scene: Scene, dtype: torch.dtype) -> Rec
     Record
         "passed" or "failed"; nan and exceptions are failures.
     """
-    bound = tolerance(law.kind, dtype, scene.amplification)
+    sensitive = getattr(manifold, "sensitive", False)
+    bound = tolerance(law.kind, dtype, scene.amplification, sensitive=sensitive)
     kind = str(dtype).removeprefix("torch.")
     try:
         residual = law.residual(manifold, scene).double().flatten()

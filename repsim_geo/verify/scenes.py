@@ -129,6 +129,8 @@ def _scene(
         u = manifold.proju(x, ambient(point, None, dtype, generator))
         vectors.append(u * with_axes(scale / size_of_vector(manifold, x, u), manifold.ndim))
     u, v, w = vectors
+    # Where rounding moves ill-conditioned points far, points are near when they are ten times farther apart.
+    near = SEPARATION[dtype] * (10 if getattr(manifold, "sensitive", False) else 1)
     noise = ambient(point, None, dtype, generator) * x.abs().amax(trailing(manifold.ndim), keepdim=True)
     reach = torch.full_like(scale, 0.5)
     cut_time = getattr(manifold, "cut_time", None)
@@ -144,7 +146,7 @@ def _scene(
         w,
         noise,
         scale,
-        SEPARATION[dtype],
+        near,
         name != "low_rank" or _regular(manifold, x, y, z),
         amplification,
     )
@@ -172,7 +174,17 @@ def _three(
     spectrum: Tensor | None = None,
     factors: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ):
+    if spectrum is None and getattr(manifold, "sensitive", False):
+        return tuple(manifold.projx(f * _definite(point, dtype, generator)) for f in factors)
     return tuple(manifold.projx(f * ambient(point, spectrum, dtype, generator)) for f in factors)
+
+
+def _definite(point: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator) -> Tensor:
+    """Positive definite matrices, well conditioned: eigenvalues are exponentials of normal numbers."""
+    a = torch.randn(DRAWS, *point, dtype=torch.float64, generator=generator)
+    basis, _ = torch.linalg.qr(a)
+    size = (a.diagonal(dim1=-2, dim2=-1) / 2).exp()
+    return ((basis * size[..., None, :]) @ basis.mT).to(dtype)
 
 
 def _iid(manifold, point, dtype, generator):
@@ -210,7 +222,7 @@ def _near_cut_locus(manifold, point, dtype, generator):
 
 
 def _low_rank(manifold, point, dtype, generator):
-    if len(point) != 2 or min(point) < 2:
+    if len(point) != 2 or min(point) < 2 or getattr(manifold, "full_rank", False):
         return None
     return _scene(
         "low_rank", manifold, _three(manifold, point, dtype, generator, torch.ones(1)), dtype, generator
@@ -221,6 +233,9 @@ def _equal_eigenvalues(manifold, point, dtype, generator):
     if len(point) != 2:
         return None
     spectrum = torch.ones(min(point))
+    if point[0] == point[1]:
+        # The only symmetric matrix with all eigenvalues one is the identity: have two values, several times.
+        spectrum[: point[0] // 2] = 2.0
     return _scene(
         "equal_eigenvalues", manifold, _three(manifold, point, dtype, generator, spectrum), dtype, generator
     )
@@ -230,7 +245,9 @@ def _ill_conditioned(manifold, point, dtype, generator):
     if len(point) != 2 or min(point) < 2:
         return None
     condition = CONDITION[dtype]
-    spectrum = torch.tensor(condition, dtype=torch.float64) ** torch.linspace(
+    # Seen from each other, two points of condition c can have condition c^2.
+    span = condition**0.5 if getattr(manifold, "sensitive", False) else condition
+    spectrum = torch.tensor(span, dtype=torch.float64) ** torch.linspace(
         0, -1, min(point), dtype=torch.float64
     )
     points = _three(manifold, point, dtype, generator, spectrum)

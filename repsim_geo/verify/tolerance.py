@@ -30,7 +30,9 @@ _FIXED = {
 }
 
 
-def tolerance(kind: str, dtype: torch.dtype, amplification: float = 1.0) -> float:
+def tolerance(
+    kind: str, dtype: torch.dtype, amplification: float = 1.0, *, sensitive: bool = False
+) -> float:
     """
     Largest residual that counts as keeping a law.
 
@@ -42,7 +44,10 @@ def tolerance(kind: str, dtype: torch.dtype, amplification: float = 1.0) -> floa
     dtype : torch.dtype
     amplification : float
         What the scene costs. Multiplies the rows of compositions and transport; distances themselves are well
-        conditioned everywhere.
+        conditioned, except on a `sensitive` manifold.
+    sensitive : bool
+        Whether the manifold says that its distances depend on small directions of a point; then the
+        amplification multiplies all rows but that of the distance of a point from itself.
 
     Returns
     -------
@@ -56,5 +61,5 @@ def tolerance(kind: str, dtype: torch.dtype, amplification: float = 1.0) -> floa
     """
     if kind in _FIXED:
         return _FIXED[kind][dtype]
-    sensitive = kind in ("composed", "transport")
-    return _ROUNDING[kind] * torch.finfo(dtype).eps * (amplification if sensitive else 1.0)
+    amplified = kind in ("composed", "transport") or (sensitive and kind == "rounding")
+    return _ROUNDING[kind] * torch.finfo(dtype).eps * (amplification if amplified else 1.0)
