@@ -39,30 +39,57 @@ if TYPE_CHECKING:
     from repsim_geo.kernels.polynomial import Polynomial as Polynomial
     from repsim_geo.kernels.rbf import RBF as RBF
     from repsim_geo.manifolds.actions import Orthogonal as Orthogonal
+    from repsim_geo.manifolds.actions import Permutation as Permutation
     from repsim_geo.manifolds.actions import SpecialOrthogonal as SpecialOrthogonal
     from repsim_geo.manifolds.base import RiemannianManifold as RiemannianManifold
     from repsim_geo.manifolds.bures import BuresWassersteinSPD as BuresWassersteinSPD
     from repsim_geo.manifolds.flat import Flat as Flat
+    from repsim_geo.manifolds.functional import Projection as Projection
     from repsim_geo.manifolds.functional import alexandrov_curvature as alexandrov_curvature
     from repsim_geo.manifolds.functional import angle as angle
     from repsim_geo.manifolds.functional import geodesic as geodesic
     from repsim_geo.manifolds.functional import midpoint as midpoint
     from repsim_geo.manifolds.functional import path as path
+    from repsim_geo.manifolds.functional import project_to_geodesic as project_to_geodesic
+    from repsim_geo.manifolds.functional import vector_angle as vector_angle
     from repsim_geo.manifolds.grassmann import Grassmannian as Grassmannian
+    from repsim_geo.manifolds.ladder import LadderTransport as LadderTransport
+    from repsim_geo.manifolds.ladder import pole_ladder as pole_ladder
+    from repsim_geo.manifolds.paths import arc_lengths as arc_lengths
+    from repsim_geo.manifolds.paths import path_length as path_length
+    from repsim_geo.manifolds.paths import straightness as straightness
+    from repsim_geo.manifolds.paths import turning_angles as turning_angles
     from repsim_geo.manifolds.quotient import Quotient as Quotient
     from repsim_geo.manifolds.spd import AffineInvariantSPD as AffineInvariantSPD
     from repsim_geo.manifolds.spd import LogEuclideanSPD as LogEuclideanSPD
     from repsim_geo.manifolds.sphere import UnitSphere as UnitSphere
+    from repsim_geo.metrics.affine_invariant import AffineInvariant as AffineInvariant
     from repsim_geo.metrics.angular_cka import AngularCKA as AngularCKA
+    from repsim_geo.metrics.angular_rdm import AngularRDM as AngularRDM
     from repsim_geo.metrics.base import MetricCard as MetricCard
     from repsim_geo.metrics.base import RepresentationMetric as RepresentationMetric
+    from repsim_geo.metrics.bures_wasserstein import BuresWasserstein as BuresWasserstein
+    from repsim_geo.metrics.linear_subspace import LinearSubspace as LinearSubspace
+    from repsim_geo.metrics.log_euclidean import LogEuclidean as LogEuclidean
+    from repsim_geo.metrics.permutation import AngularPermutation as AngularPermutation
+    from repsim_geo.metrics.permutation import PermutationDistance as PermutationDistance
     from repsim_geo.metrics.shape import AngularShape as AngularShape
     from repsim_geo.metrics.shape import SizeAndShape as SizeAndShape
+    from repsim_geo.metrics.soft_matching import SoftMatching as SoftMatching
     from repsim_geo.metrics.stress import Stress as Stress
+    from repsim_geo.numerics.cones import classical_mds as classical_mds
+    from repsim_geo.numerics.cones import is_euclidean_dissimilarity as is_euclidean_dissimilarity
+    from repsim_geo.numerics.cones import is_psd as is_psd
+    from repsim_geo.numerics.cones import nearest_psd as nearest_psd
+    from repsim_geo.numerics.cones import nearest_unit_psd as nearest_unit_psd
+    from repsim_geo.numerics.cones import psd_exit_step as psd_exit_step
+    from repsim_geo.numerics.cones import psd_exit_time as psd_exit_time
     from repsim_geo.numerics.subspaces import ColumnCentered as ColumnCentered
     from repsim_geo.numerics.subspaces import DoubleCentered as DoubleCentered
     from repsim_geo.numerics.subspaces import Everything as Everything
     from repsim_geo.numerics.subspaces import Hollow as Hollow
+    from repsim_geo.numerics.subspaces import HollowCentered as HollowCentered
+    from repsim_geo.numerics.subspaces import TraceFree as TraceFree
     from repsim_geo.numerics.subspaces import UCentered as UCentered
     from repsim_geo.pairwise.engine import pairwise as pairwise
     from repsim_geo.registry import available_metrics as available_metrics
@@ -103,6 +130,7 @@ _HOME = {
     "Polynomial": "kernels.polynomial",
     "RBF": "kernels.rbf",
     "Orthogonal": "manifolds.actions",
+    "Permutation": "manifolds.actions",
     "SpecialOrthogonal": "manifolds.actions",
     "RiemannianManifold": "manifolds.base",
     "BuresWassersteinSPD": "manifolds.bures",
@@ -112,21 +140,47 @@ _HOME = {
     "geodesic": "manifolds.functional",
     "midpoint": "manifolds.functional",
     "path": "manifolds.functional",
+    "project_to_geodesic": "manifolds.functional",
+    "Projection": "manifolds.functional",
+    "vector_angle": "manifolds.functional",
     "Grassmannian": "manifolds.grassmann",
+    "LadderTransport": "manifolds.ladder",
+    "pole_ladder": "manifolds.ladder",
+    "arc_lengths": "manifolds.paths",
+    "path_length": "manifolds.paths",
+    "straightness": "manifolds.paths",
+    "turning_angles": "manifolds.paths",
     "Quotient": "manifolds.quotient",
     "AffineInvariantSPD": "manifolds.spd",
     "LogEuclideanSPD": "manifolds.spd",
     "UnitSphere": "manifolds.sphere",
+    "AffineInvariant": "metrics.affine_invariant",
     "AngularCKA": "metrics.angular_cka",
+    "AngularRDM": "metrics.angular_rdm",
     "MetricCard": "metrics.base",
     "RepresentationMetric": "metrics.base",
+    "BuresWasserstein": "metrics.bures_wasserstein",
+    "LinearSubspace": "metrics.linear_subspace",
+    "LogEuclidean": "metrics.log_euclidean",
+    "AngularPermutation": "metrics.permutation",
+    "PermutationDistance": "metrics.permutation",
     "AngularShape": "metrics.shape",
     "SizeAndShape": "metrics.shape",
+    "SoftMatching": "metrics.soft_matching",
     "Stress": "metrics.stress",
+    "classical_mds": "numerics.cones",
+    "is_euclidean_dissimilarity": "numerics.cones",
+    "is_psd": "numerics.cones",
+    "nearest_psd": "numerics.cones",
+    "nearest_unit_psd": "numerics.cones",
+    "psd_exit_step": "numerics.cones",
+    "psd_exit_time": "numerics.cones",
     "ColumnCentered": "numerics.subspaces",
     "DoubleCentered": "numerics.subspaces",
     "Everything": "numerics.subspaces",
     "Hollow": "numerics.subspaces",
+    "HollowCentered": "numerics.subspaces",
+    "TraceFree": "numerics.subspaces",
     "UCentered": "numerics.subspaces",
     "pairwise": "pairwise.engine",
     "available_metrics": "registry",

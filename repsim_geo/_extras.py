@@ -30,7 +30,7 @@ def need(module: str, extra: str, purpose: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package = {"sklearn": "scikit-learn"}.get(module.split(".")[0], module.split(".")[0])
+        package = {"sklearn": "scikit-learn", "ot": "POT"}.get(module.split(".")[0], module.split(".")[0])
         raise ImportError(
             f"{purpose} needs {package}, which is not installed. "
             f"Install it with: pip install 'repsim-geo[{extra}]' (or: pip install {package})"

@@ -14,9 +14,16 @@ from geoopt.manifolds.base import Manifold
 from torch import nn
 
 from repsim_geo.errors import UnknownMetricError
+from repsim_geo.metrics.affine_invariant import AffineInvariant
 from repsim_geo.metrics.angular_cka import AngularCKA
+from repsim_geo.metrics.angular_rdm import AngularRDM
 from repsim_geo.metrics.base import EmbeddedManifold, MetricCard, RepresentationMetric, ScaledMetric
+from repsim_geo.metrics.bures_wasserstein import BuresWasserstein
+from repsim_geo.metrics.linear_subspace import LinearSubspace
+from repsim_geo.metrics.log_euclidean import LogEuclidean
+from repsim_geo.metrics.permutation import AngularPermutation, PermutationDistance
 from repsim_geo.metrics.shape import AngularShape, SizeAndShape
+from repsim_geo.metrics.soft_matching import SoftMatching
 from repsim_geo.metrics.stress import Stress
 
 Method = str | RepresentationMetric | tuple[nn.Module, Manifold]
@@ -193,6 +200,14 @@ def _options(factory: Callable[..., RepresentationMetric]) -> list[str]:
 
 register_metric("angular_cka", AngularCKA)
 register_metric("angular_cka_debiased", partial(AngularCKA, debiased=True))
+register_metric("angular_rdm", AngularRDM)
 register_metric("stress", Stress)
 register_metric("size_and_shape", SizeAndShape)
 register_metric("angular_shape", AngularShape)
+register_metric("affine_invariant", AffineInvariant)
+register_metric("log_euclidean", LogEuclidean)
+register_metric("bures_wasserstein", BuresWasserstein)
+register_metric("linear_subspace", LinearSubspace)
+register_metric("permutation", PermutationDistance)
+register_metric("angular_permutation", AngularPermutation)
+register_metric("soft_matching", SoftMatching)

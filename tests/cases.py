@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 import repsim_geo as rg
 
 
@@ -28,6 +30,10 @@ class MetricCase:
     make: Callable[[], rg.RepresentationMetric]
     m: int = 12
     d: int = 4
+    # Units are compared one by one, so networks must have equally many.
+    matched: bool = False
+    # Silent units are refused.
+    full_rank: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -35,6 +41,12 @@ class MetricCase:
 
 def _centered() -> rg.ColumnCentered:
     return rg.ColumnCentered()
+
+
+def _noise(m: int = 12) -> torch.Tensor:
+    """Covariance of correlated noise between inputs."""
+    lag = (torch.arange(m)[:, None] - torch.arange(m)).abs()
+    return 0.5**lag + torch.diag(torch.linspace(0, 1, m))
 
 
 MANIFOLDS = (
@@ -46,6 +58,8 @@ MANIFOLDS = (
     Case("angular_cka", rg.AngularCKA, (6, 6)),
     Case("angular_cka_debiased", lambda: rg.AngularCKA(debiased=True), (6, 6)),
     Case("stress", rg.Stress, (5, 5)),
+    Case("angular_rdm_centered", lambda: rg.AngularRDM(centered=True), (5, 5)),
+    Case("angular_rdm_whitened", lambda: rg.AngularRDM(whitened=True, centered=True), (5, 5)),
     Case("size_and_shape", rg.SizeAndShape, (7, 3)),
     Case("size_and_shape_one_column", rg.SizeAndShape, (6, 1)),
     Case("size_and_shape_wide", rg.SizeAndShape, (4, 6)),
@@ -66,6 +80,13 @@ MANIFOLDS = (
     Case("grassmannian", lambda: rg.Grassmannian(_centered()), (7, 3)),
     Case("grassmannian_lines", rg.Grassmannian, (5, 1)),
     Case("grassmannian_hyperplanes", rg.Grassmannian, (4, 3)),
+    Case("permutation", rg.PermutationDistance, (7, 3)),
+    Case("permutation_wide", rg.PermutationDistance, (4, 6)),
+    Case("permutation_one_column", rg.PermutationDistance, (5, 1)),
+    Case("angular_permutation", rg.AngularPermutation, (7, 3)),
+    Case("angular_permutation_wide", rg.AngularPermutation, (4, 6)),
+    Case("soft_matching", rg.SoftMatching, (6, 4)),
+    Case("uncentered_permutations", lambda: rg.Quotient(rg.UnitSphere(2), rg.Permutation()), (5, 3)),
     Case("uncentered_shapes", lambda: rg.Quotient(rg.Flat(2), rg.Orthogonal()), (5, 3)),
 )
 
@@ -85,6 +106,45 @@ METRICS = (
     MetricCase("stress_rbf", lambda: rg.Stress(rg.RBF(2.0))),
     MetricCase("stress_laplace", lambda: rg.Stress(rg.Laplace(2.0))),
     MetricCase("stress_arc_cosine", lambda: rg.Stress(rg.ArcCosine())),
+    MetricCase("angular_rdm", rg.AngularRDM),
+    MetricCase("angular_rdm_centered", lambda: rg.AngularRDM(centered=True)),
+    MetricCase("angular_rdm_euclidean", lambda: rg.AngularRDM("euclidean")),
+    MetricCase("angular_rdm_correlation", lambda: rg.AngularRDM("correlation", centered=True)),
+    MetricCase("angular_rdm_cosine", lambda: rg.AngularRDM("cosine")),
+    MetricCase("angular_rdm_whitened", lambda: rg.AngularRDM(whitened=True)),
+    MetricCase("angular_rdm_whitened_noise", lambda: rg.AngularRDM(whitened=True, noise_covariance=_noise())),
+    MetricCase(
+        "angular_rdm_whitened_centered",
+        lambda: rg.AngularRDM(whitened=True, centered=True, noise_covariance=_noise()),
+    ),
+    MetricCase("angular_rdm_rbf", lambda: rg.AngularRDM("euclidean", kernel=rg.RBF(2.0))),
+    MetricCase("affine_invariant", rg.AffineInvariant, m=5),
+    MetricCase("affine_invariant_fixed_ridge", lambda: rg.AffineInvariant(ridge=0.1, relative=False), m=5),
+    MetricCase("affine_invariant_scale_free", lambda: rg.AffineInvariant(scale_free=True), m=5),
+    MetricCase("affine_invariant_rbf", lambda: rg.AffineInvariant(kernel=rg.RBF()), m=5),
+    MetricCase(
+        "affine_invariant_covariance", lambda: rg.AffineInvariant("cov"), matched=True, full_rank=True
+    ),
+    MetricCase("affine_invariant_spectrum", lambda: rg.AffineInvariant("cov", p=3)),
+    MetricCase("affine_invariant_truncated", lambda: rg.AffineInvariant(p=2)),
+    MetricCase("log_euclidean", rg.LogEuclidean, m=5),
+    MetricCase(
+        "log_euclidean_covariance_scale_free",
+        lambda: rg.LogEuclidean("cov", scale_free=True),
+        matched=True,
+        full_rank=True,
+    ),
+    MetricCase("bures_wasserstein", rg.BuresWasserstein),
+    MetricCase("bures_wasserstein_wide", rg.BuresWasserstein, m=6, d=9),
+    MetricCase("bures_wasserstein_covariance", lambda: rg.BuresWasserstein("cov"), matched=True),
+    MetricCase("bures_wasserstein_rbf", lambda: rg.BuresWasserstein(kernel=rg.RBF(2.0))),
+    MetricCase("linear_subspace", rg.LinearSubspace, matched=True, full_rank=True),
+    MetricCase("linear_subspace_principal", lambda: rg.LinearSubspace(k=2)),
+    MetricCase("permutation", rg.PermutationDistance),
+    MetricCase("permutation_padded", lambda: rg.PermutationDistance(p=6)),
+    MetricCase("angular_permutation", rg.AngularPermutation),
+    MetricCase("angular_permutation_wide", rg.AngularPermutation, m=6, d=9),
+    MetricCase("soft_matching", rg.SoftMatching),
     MetricCase("size_and_shape", rg.SizeAndShape),
     MetricCase("size_and_shape_truncated", lambda: rg.SizeAndShape(p=2)),
     MetricCase("size_and_shape_half_whitened", lambda: rg.SizeAndShape(whiten=0.5)),

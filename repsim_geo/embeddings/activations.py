@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from repsim_geo.errors import ShapeError
 from repsim_geo.numerics.alignment import finite_svd
 from repsim_geo.numerics.centering import center_columns
 from repsim_geo.numerics.norms import trailing
@@ -76,6 +77,78 @@ class _Rotated(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (v,) = ctx.saved_tensors
         return grads[0] @ v.mT, None
+
+
+class PadTo(nn.Module):
+    """
+    Append silent units, columns of zeros, up to p columns; no unit is moved, mixed or dropped.
+
+    Parameters
+    ----------
+    p : int, optional
+        Common width. None adds nothing.
+    """
+
+    def __init__(self, p: int | None = None):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (*batch, m, d) to (*batch, m, p)."""
+        d = x.shape[-1]
+        p = d if self.p is None else self.p
+        if d > p:
+            raise ShapeError(
+                f"a point with p={p} columns has no place for {d} units, and none may be dropped. "
+                "Choose p no smaller than the widest network."
+            )
+        return nn.functional.pad(x, (0, p - d))
+
+    def extra_repr(self) -> str:
+        """Parameters, for ``repr``."""
+        return f"p={self.p}"
+
+
+class RepeatTo(nn.Module):
+    """
+    Repeat every unit equally often, up to p columns, and divide by the root of p.
+
+    The result stands for the uniform distribution over units: its squared norm is the *mean* squared norm of
+    a unit, and repeating units changes the columns but not what they stand for.
+
+    Parameters
+    ----------
+    p : int, optional
+        Common width, a multiple of every width. None repeats nothing.
+    """
+
+    # An assignment of more columns than this takes longer than a second or two.
+    widest = 4096
+
+    def __init__(self, p: int | None = None):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (*batch, m, d) to (*batch, m, p)."""
+        d = x.shape[-1]
+        p = d if self.p is None else self.p
+        if p % d:
+            raise ShapeError(
+                f"a point with p={p} columns cannot hold every one of {d} units equally often. "
+                "Choose p a multiple of the width of every network."
+            )
+        if p > max(d, self.widest):
+            raise ShapeError(
+                f"points may have at most {self.widest} columns, got p={p}, a multiple of all widths. "
+                "Distances need no points: use compare(), or between(prepare(x), prepare(y)). For geodesics "
+                "select units so that the widths share a larger divisor."
+            )
+        return x.repeat_interleave(p // d, -1) / math.sqrt(p)
+
+    def extra_repr(self) -> str:
+        """Parameters, for ``repr``."""
+        return f"p={self.p}"
 
 
 class Whiten(nn.Module):

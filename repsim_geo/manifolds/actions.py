@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from repsim_geo.numerics.alignment import (
     finite_svd,
     working_precision,
 )
+from repsim_geo.numerics.assignment import column_separation, match_columns, steepest_exchange
 from repsim_geo.numerics.sylvester import skew_sylvester
 
 _HALVINGS = 60
@@ -30,8 +32,16 @@ class Orthogonal:
     """
 
     special = False
+    # Whether orbits are finitely many points: then every tangent vector of the total space is horizontal.
+    finite = False
+    # A rotation, or the reflection, brings any two matrices of unit norm within a right angle.
+    diameter = math.pi / 2
     # By at most this over the squared room is the quotient more curved than the total space.
     bending = 1.5
+    # Data in a ball of this share of the room have one mean: every minimizer lies within twice the radius of
+    # the center, and in that larger ball the injectivity radius is still twice the radius, and the curvature
+    # bound asks for less (Afsari 2011, applied to that ball).
+    sure_of_mean = 1 / 4
 
     def align(self, x: Tensor, y: Tensor) -> Aligned:
         """
@@ -94,13 +104,13 @@ class Orthogonal:
         """Dimension of the orbit of a matrix with p columns and this rank."""
         return p * (p - 1) // 2 - (p - rank) * (p - rank - 1) // 2
 
-    def room(self, singular_values: Tensor, rank: int) -> Tensor:
+    def room(self, x: Tensor, rank: int) -> Tensor:
         """
-        How far a point is from the nearest one with larger symmetry: its injectivity radius.
+        How far a point is from the nearest one with larger symmetry: its injectivity radius in flat space.
 
         Parameters
         ----------
-        singular_values : Tensor, shape (*batch, k), descending
+        x : Tensor, shape (*batch, m, p)
         rank : int
             The largest rank that a point can have.
 
@@ -109,11 +119,15 @@ class Orthogonal:
         Tensor, shape (*batch)
             The smallest singular value that a generic point has (Massart and Absil 2020).
         """
-        return singular_values[..., rank - 1]
+        return finite_svd(x)[1][..., rank - 1]
 
-    def singular_time(self, x: Tensor, u: Tensor) -> Tensor:
+    def cut_cotangent(self, x: Tensor, u: Tensor) -> Tensor:
         """
-        First t > 0 at which ``x'(x + t u)`` is singular on the row space of `x`; ``inf`` if never.
+        Where shortest paths from `x` in direction `u` end, as a cotangent.
+
+        The point itself stays the nearest of its orbit to the points ``c x + s u``, s > 0, as long as
+        ``c / s`` is at least this number: on the line ``x + t u`` that is ``1 / t``, on the great circle
+        ``cos(a) x + sin(a) u`` it is the cotangent of the angle.
 
         Parameters
         ----------
@@ -124,6 +138,8 @@ class Orthogonal:
         Returns
         -------
         Tensor, shape (*batch)
+            ``x'(c x + s u)`` has no negative eigenvalue on the row space of `x` up to there. Never negative:
+            at a right angle, at the latest, another position is as near.
         """
         basis, squares = singular_basis(x)
         extent = squares.sqrt()[..., None, :]
@@ -131,10 +147,7 @@ class Orthogonal:
             torch.where(extent > 0, working_precision(w) @ basis, 0.0) / torch.where(extent > 0, extent, 1.0)
             for w in (x, u)
         )
-        smallest = finite_eigenvalues(a.mT @ b)[..., 0]
-        return torch.where(smallest < 0, -1 / torch.where(smallest < 0, smallest, -1.0), torch.inf).to(
-            x.dtype
-        )
+        return (-finite_eigenvalues(a.mT @ b)[..., 0]).clamp_min(0).to(x.dtype)
 
     def mismatch(self, p: int, rank: int) -> str | None:
         """Say what is wrong with dividing out this group for p columns of at most this rank, or None."""
@@ -173,12 +186,12 @@ class SpecialOrthogonal(Orthogonal):
     special = True
     bending = 3.0
 
-    def room(self, singular_values: Tensor, rank: int) -> Tensor:
+    def room(self, x: Tensor, rank: int) -> Tensor:
         """Root of the summed squares of the two smallest singular values."""
-        return singular_values[..., -2:].square().sum(-1).sqrt()
+        return finite_svd(x)[1][..., -2:].square().sum(-1).sqrt()
 
-    def singular_time(self, x: Tensor, u: Tensor) -> Tensor:
-        """First t > 0 at which the two smallest eigenvalues of ``x'(x + t u)`` have a negative sum."""
+    def cut_cotangent(self, x: Tensor, u: Tensor) -> Tensor:
+        """``1 / t`` where the sum of the two smallest eigenvalues of ``x'(x + t u)`` first vanishes."""
         dtype = x.dtype
         x, u = working_precision(x), working_precision(u)
         s, n = x.mT @ x, x.mT @ u
@@ -196,7 +209,7 @@ class SpecialOrthogonal(Orthogonal):
             middle = (low + high) / 2
             inside = short_of_it(middle)
             low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
-        return torch.where(high >= 2.0**_HALVINGS, torch.inf, high).to(dtype)
+        return torch.where(high >= 2.0**_HALVINGS, 0.0, 1 / high).to(dtype)
 
     def mismatch(self, p: int, rank: int) -> str | None:
         """Say what is wrong with dividing out this group for p columns of at most this rank, or None."""
@@ -208,6 +221,77 @@ class SpecialOrthogonal(Orthogonal):
         """Uniformly distributed rotation; shape (p, p)."""
         q = super().sample(p, dtype=dtype, device=device, generator=generator)
         return torch.cat([q[:, :-1], q[:, -1:] * determinant_sign(q)], -1)
+
+
+@dataclass(frozen=True)
+class Permutation:
+    """
+    Reorderings of the p columns: a finite group.
+
+    Which unit corresponds to which is forgotten, but unlike rotations, permutations do not mix units. The
+    quotient is as curved as the total space, and transport is that of the total space; what is new is where
+    shortest paths end. Matrices with equal columns are singular points.
+
+    A zero column is a silent unit. Adding one to both of two matrices can bring them *nearer*: two units that
+    oppose each other are then better matched to silence.
+
+    Finding the best permutation is an assignment problem. Needs scipy.
+    """
+
+    finite = True
+    # Equal columns against their negative: no order of the columns helps.
+    diameter = math.pi
+    # Let R be the injectivity radius at x, and all data within r <= R/3 of x. Up to R - r around x, distances
+    # to the data are those to their representatives near x, and these have one mean, with a variance below
+    # r^2. A point farther away than R - r >= 2 r is at more than r from all data, so it is no better.
+    sure_of_mean = 1 / 3
+
+    def align(self, x: Tensor, y: Tensor) -> Aligned:
+        """Reorder the columns of `y` to come as close as possible to `x`."""
+        return match_columns(x, y)
+
+    def vertical(self, x: Tensor, w: Tensor) -> Tensor:
+        """Zero: orbits are points apart; shape (*batch, m, p)."""
+        return torch.zeros_like(w).expand(torch.broadcast_shapes(x.shape, w.shape))
+
+    def bracket(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """Zero; shape (*batch, m, p)."""
+        return torch.zeros_like(u).expand(torch.broadcast_shapes(x.shape, u.shape, v.shape))
+
+    def orbit_dim(self, p: int, rank: int) -> int:
+        """Zero."""
+        return 0
+
+    def room(self, x: Tensor, rank: int) -> Tensor:
+        """
+        Half of the way to the nearest other matrix of the orbit: ``min |x_i - x_j| / sqrt(2)``.
+
+        Infinite for a single column. A permutation that changes `x` changes at least two of its columns, each
+        by no less than the smallest distance of two columns; exchanging the nearest two changes just that.
+        """
+        return column_separation(x) / math.sqrt(2)
+
+    def cut_cotangent(self, x: Tensor, u: Tensor) -> Tensor:
+        """
+        Largest ``(<x, uP> - <x, u>) / (<x, x> - <x, xP>)`` over the permutations P that move `x`.
+
+        Beyond it ``yP`` is nearer to `x` than y. May be negative: shortest paths can be longer than a right
+        angle. A constant for autograd.
+        """
+        return steepest_exchange(x, u)
+
+    def mismatch(self, p: int, rank: int) -> str | None:
+        """Nothing: any matrix has columns to reorder."""
+        return None
+
+    def sample(self, p: int, *, dtype=None, device=None, generator: torch.Generator | None = None) -> Tensor:
+        """Uniformly distributed permutation matrix; shape (p, p)."""
+        source = device if generator is None else generator.device
+        order = torch.randperm(p, device=source, generator=generator).to(device)
+        return torch.eye(p, dtype=dtype, device=device)[:, order]
+
+
+Action = Orthogonal | Permutation
 
 
 @torch.no_grad()

@@ -170,7 +170,7 @@ class RiemannianManifold(Manifold):
         -------
         Tensor, shape (*batch, *point), broadcast with `t`
         """
-        return functional.geodesic(self, t, x, y)
+        return self.expmap(x, t * self.logmap(x, y))
 
     def egrad2rgrad(self, x: Tensor, u: Tensor) -> Tensor:
         """Riemannian gradient from a Euclidean one: here the orthogonal projection to the tangent space."""
@@ -292,6 +292,22 @@ class RiemannianManifold(Manifold):
             Smallest eigenvalue; ``-inf`` where no bound is known.
         """
         return torch.full_like(d, -math.inf)
+
+    def rough_mean(self, points: Tensor, weights: Tensor) -> Tensor | None:
+        """
+        Good guess of a Fréchet mean in closed form, where one is known.
+
+        Parameters
+        ----------
+        points : Tensor, shape (*batch, n, *point)
+        weights : Tensor, shape (n,) or (*batch, n)
+            Nonnegative, with sum one.
+
+        Returns
+        -------
+        Tensor, shape (*batch, *point), or None
+        """
+        return None
 
     # ------------------------------------------------------------------ helpers for subclasses
 

@@ -12,7 +12,7 @@ from repsim_geo.manifolds.quotient import Quotient
 from repsim_geo.manifolds.spd import SPD
 from repsim_geo.numerics.alignment import align, finite_eigenvalues, working_precision
 from repsim_geo.numerics.centering import symmetrize
-from repsim_geo.numerics.norms import inner
+from repsim_geo.numerics.norms import inner, with_axes
 from repsim_geo.numerics.sylvester import lyapunov
 from repsim_geo.numerics.symmetric import SQRT, Spectrum, spectral, spectrum
 
@@ -37,7 +37,7 @@ class BuresWassersteinSPD(SPD):
 
     References
     ----------
-    Takatsu 2011; Bhatia, Jain and Lim 2019; Thanwerdas and Pennec 2023; Harvey et al. 2024.
+    Takatsu 2011; Bhatia, Jain and Lim 2019; Thanwerdas and Pennec 2023; Harvey et al. 2023.
 
     Examples
     --------
@@ -95,6 +95,21 @@ class BuresWassersteinSPD(SPD):
         """Velocity ``f w' + w f'`` of the straight line from a factor f of `x` to the nearest of `y`."""
         f = _Root(x).factor
         return _pushed(f, align(f, _Root(y).factor).matrix - f).to(y.dtype)
+
+    def geodesic(self, t: float | Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """
+        Squares ``z z'`` of the straight line of factors; shape (*batch, n, n), broadcast with `t`.
+
+        Right for any ranks. From a singular matrix to one of larger rank no tangent vector tells the way, so
+        there ``expmap`` of ``logmap`` falls short of the target.
+        """
+        f = _Root(x).factor
+        z = f + t * (align(f, _Root(y).factor).matrix - f)
+        return symmetrize(z @ z.mT).to(x.dtype)
+
+    def rough_mean(self, points: Tensor, weights: Tensor) -> Tensor:
+        """Arithmetic mean, which has the directions of all points; shape (*batch, n, n)."""
+        return (with_axes(weights.to(points), 2) * points).sum(-3)
 
     # ------------------------------------------------------------------ what shape space knows
 

@@ -17,7 +17,7 @@ from repsim_geo.numerics.alignment import (
     working_precision,
 )
 from repsim_geo.numerics.centering import symmetrize
-from repsim_geo.numerics.norms import inner, squared_norm
+from repsim_geo.numerics.norms import inner, safe_sqrt, squared_norm, with_axes
 from repsim_geo.numerics.subspaces import Everything
 from repsim_geo.numerics.symmetric import ARC, COS, SINC, VERSINC, spectral
 
@@ -86,6 +86,16 @@ class Grassmannian(RiemannianManifold):
         """Squared distance; shape (*batch). Derivatives of first and second order are exact."""
         check_same_size(x, y)
         return squared_distance(self, x, y, keepdim=keepdim)
+
+    def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
+        """
+        Distance of the subspaces in radians; shape (*batch).
+
+        Zero, with zero gradient, below the rounding of an alignment.
+        """
+        d2 = self.dist2(x, y, keepdim=keepdim)
+        rounding2 = (8 * torch.finfo(torch.float64).eps) ** 2 * x.shape[-1]
+        return safe_sqrt(torch.where(d2 <= rounding2, 0.0, d2))
 
     def expmap(self, x: Tensor, u: Tensor) -> Tensor:
         """``x cos(r) + u sin(r) / r`` with r the root of ``u'u``."""
@@ -176,6 +186,11 @@ class Grassmannian(RiemannianManifold):
         inside = (angle < math.pi) & (d < math.pi / 2)
         safe = torch.where(inside & (angle > 0), angle, 1.0)
         return torch.where(inside, torch.where(angle > 0, safe / safe.tan(), 1.0), -math.inf)
+
+    def rough_mean(self, points: Tensor, weights: Tensor) -> Tensor:
+        """Span of the leading left singular vectors of all frames side by side; shape (*batch, m, k)."""
+        stacked = (with_axes(weights.to(points), 2).sqrt() * points).movedim(-3, -2).flatten(-2)
+        return self.projx(finite_svd(working_precision(stacked))[0][..., : points.shape[-1]].to(points.dtype))
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""

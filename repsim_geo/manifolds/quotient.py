@@ -10,40 +10,42 @@ import torch
 from torch import Tensor
 
 from repsim_geo.errors import CutLocusWarning
-from repsim_geo.manifolds.actions import Orthogonal
-from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
+from repsim_geo.manifolds.actions import Action, Orthogonal
+from repsim_geo.manifolds.base import BLOCK_ELEMENTS, RiemannianManifold, point_shape, within
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.shape_transport import carry_in_flat, carry_in_sphere
 from repsim_geo.manifolds.sphere import UnitSphere
-from repsim_geo.numerics.alignment import check_same_size, finite_svd
+from repsim_geo.numerics.alignment import check_same_size
 from repsim_geo.numerics.norms import safe_sqrt, squared_norm
 from repsim_geo.numerics.tracing import any_true, readable
 
 
 class Quotient(RiemannianManifold):
     """
-    A flat space or sphere of matrices (m, p) modulo rotations of the columns.
+    A flat space or sphere of matrices (m, p) modulo rotations, or permutations, of the columns.
 
     A point is any representative of its orbit; the distance of two orbits is the shortest distance of their
-    representatives. A tangent vector at `x` is *horizontal*: orthogonal to the orbit, ``x'u`` symmetric.
-    Geodesics are those of the total space that start horizontally.
+    representatives. A tangent vector at `x` is *horizontal*: orthogonal to the orbit. For rotations that is
+    ``x'u`` symmetric; the orbits of permutations are points apart, and every vector is horizontal. Geodesics
+    are those of the total space that start horizontally.
 
     Parameters
     ----------
     total : Flat or UnitSphere
         The space before the group is divided out, with Euclidean inner product.
-    action : Orthogonal or SpecialOrthogonal
+    action : Orthogonal, SpecialOrthogonal or Permutation
 
     Notes
     -----
-    ``logmap``, ``geodesic`` and ``transp`` rotate their target into the position nearest to `x`;
+    ``logmap``, ``geodesic`` and ``transp`` move their target into the position nearest to `x`;
     ``transp`` and the pair methods return vectors at the representative that was given or returned.
     ``expmap`` trusts that its vector is horizontal (``proju`` makes it so).
 
-    Where it is delicate: points whose rank is less than ``min(p, m - 1)`` have larger symmetry. Distances
-    and geodesics are right there, but the tangent space is only a cone. Shortest paths are unique unless
-    aligning leaves a free rotation: ``rank(x'y) < min(rank x, rank y)``. Directions of a point that are
-    weaker than 1e-8 of the strongest are aligned only up to their own size.
+    Where it is delicate: points have larger symmetry if, under rotations, their rank is less than
+    ``min(p, m - 1)`` or, under permutations, they have equal columns. Distances and geodesics are right
+    there, but the tangent space is only a cone. Shortest paths are unique unless aligning leaves a choice: a
+    free rotation, ``rank(x'y) < min(rank x, rank y)``, or two permutations that are equally good. Directions
+    of a point that are weaker than 1e-8 of the strongest are rotated only up to their own size.
 
     Examples
     --------
@@ -58,7 +60,7 @@ class Quotient(RiemannianManifold):
     __scaling__ = RiemannianManifold.__scaling__.copy()
     name = "Quotient"
 
-    def __init__(self, total: Flat | UnitSphere, action: Orthogonal = Orthogonal()):
+    def __init__(self, total: Flat | UnitSphere, action: Action = Orthogonal()):
         super().__init__()
         _check_total(total)
         self.total = total
@@ -66,8 +68,7 @@ class Quotient(RiemannianManifold):
         self.ndim = total.ndim
         # Horizontal noise is noise on the quotient, so geoopt's samplers are as right as on the total space.
         self.reversible = total.reversible
-        # A rotation, or the reflection, brings any two unit shapes within a right angle.
-        self.diameter = total.diameter / 2
+        self.diameter = action.diameter if total.spherical else total.diameter
 
     # ------------------------------------------------------------------ distances and geodesics
 
@@ -100,6 +101,35 @@ class Quotient(RiemannianManifold):
         """Horizontal vector from `x` to the representative of `y` that is nearest to `x`."""
         return self.total.logmap(x, self.action.align(x, y).matrix)
 
+    def cdist(self, x: Tensor, y: Tensor) -> Tensor:
+        """
+        All distances between two stacks of points.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, n, m, p)
+        y : Tensor, shape (*batch, k, m, p)
+
+        Returns
+        -------
+        Tensor, shape (*batch, n, k)
+
+        Notes
+        -----
+        Computed in blocks of bounded memory: a pair costs a point, and a square matrix to align it with.
+        """
+        m, p = y.shape[-2:]
+        pairs = max(1, BLOCK_ELEMENTS // (p * max(m, p)))
+        columns = y.split(pairs, -3)
+        rows = max(1, pairs // columns[0].shape[-3])
+        return torch.cat(
+            [
+                torch.cat([self.dist(a.unsqueeze(-3), b.unsqueeze(-4)) for b in columns], -1)
+                for a in x.split(rows, -3)
+            ],
+            -2,
+        )
+
     # ------------------------------------------------------------------ transport
 
     def carry(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -111,8 +141,10 @@ class Quotient(RiemannianManifold):
         CutLocusWarning
             When the geodesic runs through a singular point, which shortest paths between regular points
             never do: there is no parallel transport through it, and a projection of the same length is
-            returned.
+            returned. Under a finite group transport is that of the total space, and always exists.
         """
+        if self.action.finite:
+            return self.total.carry(x, u, v)
         end = self.total.expmap(x, u)
         moved = self.proju(end, (carry_in_sphere if self.total.spherical else carry_in_flat)(x, u, v))
         before, after = self.norm(x, v, keepdim=True), self.norm(end, moved, keepdim=True)
@@ -167,7 +199,7 @@ class Quotient(RiemannianManifold):
         return self.total.subspace.rank(m, p)
 
     def _room(self, x: Tensor) -> Tensor:
-        return self.action.room(finite_svd(x)[1], self._rank(*x.shape[-2:]))
+        return self.action.room(x, self._rank(*x.shape[-2:]))
 
     def dim(self, *point) -> int:
         """Dimension of the total space less that of a generic orbit."""
@@ -176,22 +208,28 @@ class Quotient(RiemannianManifold):
 
     def injectivity_radius(self, x: Tensor | None = None) -> float | Tensor:
         """
-        Smallest singular value that a generic point has (its arc sine on the sphere).
+        Room of the action: how far a point is from those with larger symmetry (its arc sine on the sphere).
 
         0 over all points.
         """
         if x is None:
             return 0.0
         room = self._room(x)
-        return room.clamp(max=1.0).asin() if self.total.spherical else room
+        if not self.total.spherical:
+            return room
+        # No room is unlimited but that of a group that does nothing, and then the sphere is what it was.
+        return torch.where(room.isinf(), self.total.injectivity_radius(x), room.clamp(max=1.0).asin())
 
     def cut_time(self, x: Tensor, u: Tensor) -> Tensor:
-        """First time at which ``x' exp_x(t u)`` becomes singular; shape (*batch)."""
+        """First time beyond which another position of ``exp_x(t u)`` is nearer to `x`; shape (*batch)."""
         if not self.total.spherical:
-            return self.action.singular_time(x, u)
+            cotangent = self.action.cut_cotangent(x, u)
+            ends = cotangent > 0
+            return torch.where(ends, 1 / torch.where(ends, cotangent, 1.0), math.inf)
         speed = self.norm(x, u)
         unit = u / torch.where(speed == 0, 1.0, speed)[..., None, None]
-        return self.action.singular_time(x, unit).atan() / speed
+        cotangent = self.action.cut_cotangent(x, unit)
+        return torch.atan2(torch.ones_like(cotangent), cotangent) / speed
 
     def sectional_curvature(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """O'Neill: that of the total space plus three quarters of the squared bracket; shape (*batch)."""
@@ -203,14 +241,16 @@ class Quotient(RiemannianManifold):
         """
         Radius for which the mean of data in a ball around `x` is unique; shape (*batch).
 
-        A quarter of the injectivity radius: every minimizer lies within twice the radius of `x`, and in that
-        larger ball the injectivity radius is still twice the radius, and the curvature bound asks for less
-        (Afsari 2011, applied to that ball).
+        A share of the ``room`` that depends on the action, which says why.
         """
-        return self._room(x) / 4
+        return torch.minimum(self._room(x) * self.action.sure_of_mean, self.total.uniqueness_radius(x))
 
     def distance_convexity(self, x: Tensor, d: Tensor) -> Tensor:
         """Comparison with the sphere whose curvature is the largest within distance `d` of `x`."""
+        if self.action.finite:
+            # Short of the cut locus the squared distance is that to one representative.
+            near = (d == 0) | (d < self.injectivity_radius(x))
+            return torch.where(near, self.total.distance_convexity(x, d), -math.inf)
         room = (self._room(x) - d).clamp_min(0)
         curvature = self.total.spherical + self.action.bending / room.square()
         angle = curvature.sqrt() * d
@@ -237,12 +277,12 @@ class Quotient(RiemannianManifold):
     def _check_vector_on_tangent(self, x, u, *, atol=1e-5, rtol=1e-5):
         ok, reason = self.total._check_vector_on_tangent(x, u, atol=atol, rtol=rtol)
         if ok and not within(self.action.vertical(x, u), u, self.ndim, atol, rtol):
-            return False, "not horizontal: x.T @ u is not symmetric"
+            return False, "not horizontal: not orthogonal to the orbit of x"
         return ok, reason
 
 
 def _check_total(total: Flat | UnitSphere) -> None:
-    """Refuse spaces that rotations of the columns leave, or whose inner product is not the Euclidean one."""
+    """Refuse spaces that the groups leave, or whose inner product is not the Euclidean one."""
     if total.ndim != 2 or not total.subspace.keeps_rotations:
         raise ValueError(
             f"Quotient needs a space of matrices that rotations of the columns do not leave, got {total}. "
@@ -259,7 +299,7 @@ class _AlignedSquaredDistance(torch.autograd.Function):
     """
     Squared distance to the aligned point, whose gradient is minus twice the logarithm.
 
-    The optimal rotation needs no derivative in the gradient (envelope theorem), and there its own derivative
+    The optimal position needs no derivative in the gradient (envelope theorem), and there its own derivative
     would only add noise. It does in the Hessian, so when a graph of the backward pass is wanted, the
     rotation is found again, differentiably.
     """

@@ -11,7 +11,7 @@ from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
 from repsim_geo.manifolds.first_variation import squared_distance
 from repsim_geo.numerics.alignment import finite_eigenvalues, finite_svd, working_precision
 from repsim_geo.numerics.centering import symmetrize
-from repsim_geo.numerics.norms import inner, squared_norm
+from repsim_geo.numerics.norms import inner, squared_norm, with_axes
 from repsim_geo.numerics.symmetric import (
     EXP,
     LOG,
@@ -199,6 +199,10 @@ class AffineInvariantSPD(SPD):
         root = spectral(SQRT, c, eigen)
         return _colored(factor, root @ _whitened(factor, v) @ root).to(v.dtype)
 
+    def rough_mean(self, points: Tensor, weights: Tensor) -> Tensor:
+        """Mean of the log-Euclidean metric; shape (*batch, n, n)."""
+        return _log_mean(points, weights)
+
     def egrad2rgrad(self, x: Tensor, u: Tensor) -> Tensor:
         """Riemannian gradient ``x sym(u) x``."""
         return symmetrize(x @ symmetrize(u) @ x)
@@ -321,6 +325,10 @@ class LogEuclideanSPD(SPD):
         """The same vector of logarithms, at `y`; no path matters in a flat space."""
         return _Chart(y).up(_Chart(x).down(v)).to(v.dtype)
 
+    def rough_mean(self, points: Tensor, weights: Tensor) -> Tensor:
+        """The mean itself: the exponential of the mean logarithm; shape (*batch, n, n)."""
+        return _log_mean(points, weights)
+
     def egrad2rgrad(self, x: Tensor, u: Tensor) -> Tensor:
         """Riemannian gradient: the derivative of the exponential, twice."""
         chart = _Chart(x)
@@ -334,6 +342,12 @@ class LogEuclideanSPD(SPD):
     def sectional_curvature(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Zero; shape (*batch)."""
         return torch.zeros_like(self.inner(x, u, v))
+
+
+def _log_mean(points: Tensor, weights: Tensor) -> Tensor:
+    """Exponential of the mean logarithm."""
+    mean = (with_axes(weights.to(points), 2) * _Chart(points).log).sum(-3)
+    return symmetrize(spectral(EXP, mean)).to(points.dtype)
 
 
 class _Chart:

@@ -136,6 +136,21 @@ class RepresentationMetric:
         """
         return self.dist(a, b)  # type: ignore[attr-defined]
 
+    def between_all(self, a: Tensor, b: Tensor) -> Tensor:
+        """
+        Distances of all pairs of two stacks of prepared representations.
+
+        Parameters
+        ----------
+        a : Tensor, shape (n, *prepared)
+        b : Tensor, shape (k, *prepared)
+
+        Returns
+        -------
+        Tensor, shape (n, k)
+        """
+        return self.cdist(a, b)  # type: ignore[attr-defined]
+
     def resolve(self, reps: Sequence[Tensor]) -> RepresentationMetric:
         """
         Copy whose data-dependent sizes are fixed, so that all of `reps` become points of one manifold.

@@ -45,7 +45,7 @@ class _Shape(RepresentationMetric):
     def _checked(self, x: Any) -> Tensor:
         x = super()._checked(x)
         if self.whiten == 1:
-            _check_room_to_whiten(*x.shape[-2:], self.p)
+            check_room_to_whiten(*x.shape[-2:], self.p, f"{type(self).__name__}(whiten=1)")
         return x
 
     def extra_repr(self) -> str:
@@ -79,19 +79,38 @@ def _check_options(p: int | None, whiten: float) -> None:
         )
 
 
-def _check_room_to_whiten(m: int, d: int, p: int | None) -> None:
+def check_room_to_whiten(m: int, d: int, p: int | None, metric: str) -> None:
+    """
+    Refuse so few inputs that all networks span all of them, and warn where any two share directions.
+
+    Parameters
+    ----------
+    m, d : int
+        Inputs and units.
+    p : int or None
+        Principal components that are kept.
+    metric : str
+        For the message.
+
+    Raises
+    ------
+    ShapeError
+
+    Warns
+    -----
+    DegenerateRepresentationWarning
+    """
     width = min(d, m - 1) if p is None else min(d, p)
     if m - 1 <= width:
         raise ShapeError(
-            f"whiten=1 needs more inputs than units: got {m} rows and {width} columns, and all such data "
-            "are the same up to a linear map. Record more inputs, keep fewer columns with p=..., or "
-            "use whiten < 1."
+            f"{metric} needs more inputs than directions: got {m} rows and {width} columns, and all such "
+            "data are the same up to a linear map. Record more inputs, or keep fewer principal components."
         )
     if m - 1 < 2 * width:
         warnings.warn(
-            f"whiten=1 with {m} rows and {width} columns: two unrelated networks share at least "
+            f"{metric} with {m} rows and {width} columns: two unrelated networks share at least "
             f"{2 * width - m + 1} directions for lack of rows, so distances are too small. Record more "
-            "inputs or keep fewer columns with p=....",
+            "inputs, or keep fewer principal components.",
             DegenerateRepresentationWarning,
             stacklevel=4,
         )

@@ -169,3 +169,42 @@ def angle(x: Tensor, y: Tensor, ndim: int = 1, *, keepdim: bool = False) -> Tens
     return angle_from_chords(
         squared_norm(x - y, ndim, keepdim=keepdim), squared_norm(x + y, ndim, keepdim=keepdim)
     )
+
+
+def principal_angles(x: Tensor, y: Tensor) -> Tensor:
+    """
+    Angles between two linear subspaces, ascending, in radians.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, k)
+        Orthonormal columns.
+    y : Tensor, shape (*batch, m, l)
+        Orthonormal columns.
+
+    Returns
+    -------
+    Tensor, shape (*batch, min(k, l))
+        From 0 to pi / 2.
+
+    Notes
+    -----
+    Cosines are the singular values of ``x'y``, sines those of what `x` leaves of `y`; each angle is taken
+    from both, so that small ones keep their digits.
+
+    References
+    ----------
+    Björck and Golub 1973.
+
+    Examples
+    --------
+    >>> import torch
+    >>> principal_angles(torch.eye(3)[:, :1], torch.eye(3)[:, 1:])
+    tensor([1.5708])
+    """
+    if y.shape[-1] > x.shape[-1]:
+        x, y = y, x
+    cross = x.mT @ y
+    rest = y - x @ cross
+    rest = rest - x @ (x.mT @ rest)
+    return torch.atan2(torch.linalg.svdvals(rest).flip(-1), torch.linalg.svdvals(cross))

@@ -96,3 +96,68 @@ def center_u(a: Tensor) -> Tensor:
     rows = h.sum(-1, keepdim=True)
     total = rows.sum(-2, keepdim=True)
     return hollow(h - (rows + rows.mT) / (m - 2) + total / ((m - 1) * (m - 2)))
+
+
+def hollow_centered(a: Tensor) -> Tensor:
+    """
+    Symmetric part with zero diagonal, minus its mean off the diagonal.
+
+    Parameters
+    ----------
+    a : Tensor, shape (*batch, m, m), m >= 2
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, m)
+    """
+    m = a.shape[-1]
+    h = hollow(a)
+    return hollow(h - h.sum((-2, -1), keepdim=True) / (m * (m - 1)))
+
+
+def trace_free(a: Tensor) -> Tensor:
+    """
+    Symmetric part, doubly centered, minus its part along the centering matrix ``H = I - 11'/m``.
+
+    Parameters
+    ----------
+    a : Tensor, shape (*batch, m, m), m >= 2
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, m)
+    """
+    m = a.shape[-1]
+    c = center_doubly(a)
+    mean = c.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] / (m - 1)
+    eye = torch.eye(m, dtype=a.dtype, device=a.device)
+    return c - mean * (eye - 1 / m)
+
+
+def centered_coordinates(m: int, *, dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
+    """
+    Orthonormal basis of the vectors that sum to zero: the columns of a Helmert matrix.
+
+    Parameters
+    ----------
+    m : int
+    dtype : torch.dtype
+    device : torch.device, optional
+
+    Returns
+    -------
+    Tensor, shape (m, m - 1)
+
+    Examples
+    --------
+    >>> import torch
+    >>> z = centered_coordinates(3, dtype=torch.float64)
+    >>> torch.allclose(z @ z.mT, torch.eye(3, dtype=torch.float64) - 1 / 3)
+    True
+    """
+    k = torch.arange(1, m, dtype=dtype, device=device)
+    rows = torch.arange(m, device=device)[:, None]
+    column = torch.arange(m - 1, device=device)
+    # Column k averages the first k inputs and subtracts the next one.
+    ones = (rows <= column).to(dtype)
+    return (ones - (rows == column + 1).to(dtype) * k) / (k * (k + 1)).sqrt()

@@ -12,7 +12,14 @@ from math import prod
 
 from torch import Tensor
 
-from repsim_geo.numerics.centering import center_columns, center_doubly, center_u, hollow
+from repsim_geo.numerics.centering import (
+    center_columns,
+    center_doubly,
+    center_u,
+    hollow,
+    hollow_centered,
+    trace_free,
+)
 
 
 @dataclass(frozen=True)
@@ -131,3 +138,37 @@ class Hollow(_Symmetric):
     def dim(self, *shape: int) -> int:
         """Dimension of the subspace of tensors of this shape."""
         return shape[0] * (shape[0] - 1) // 2
+
+
+@dataclass(frozen=True)
+class HollowCentered(_Symmetric):
+    """Hollow matrices (m, m) whose entries off the diagonal have mean zero: what correlations compare."""
+
+    _fewest_rows = 3
+
+    def project(self, a: Tensor) -> Tensor:
+        """Orthogonal projection onto the subspace; same shape."""
+        return hollow_centered(a)
+
+    def dim(self, *shape: int) -> int:
+        """Dimension of the subspace of tensors of this shape."""
+        return shape[0] * (shape[0] - 1) // 2 - 1
+
+
+@dataclass(frozen=True)
+class TraceFree(_Symmetric):
+    """Symmetric matrices (m, m) with zero row sums and zero trace: Gram matrices up to a mean variance."""
+
+    _fewest_rows = 3
+
+    def project(self, a: Tensor) -> Tensor:
+        """Orthogonal projection onto the subspace; same shape."""
+        return trace_free(a)
+
+    def dim(self, *shape: int) -> int:
+        """Dimension of the subspace of tensors of this shape."""
+        return shape[0] * (shape[0] - 1) // 2 - 1
+
+    def rank(self, *shape: int) -> int:
+        """Largest rank of a matrix of this shape in the subspace."""
+        return shape[0] - 1

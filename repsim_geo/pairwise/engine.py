@@ -63,12 +63,12 @@ def pairwise(
     size = 16 if block is None else block
     if not isinstance(size, Integral) or size < 1:
         raise ValueError(f"block must be a positive number of networks, got {block!r}. The default is 16.")
-    points = torch.stack([_prepare(metric, x, name) for name, x in named.items()])
-    n = len(points)
+    prepared = [_prepare(metric, x, name) for name, x in named.items()]
+    n = len(prepared)
     corners = [(i, j) for i in range(0, n, size) for j in range(i, n, size)]
 
     def tile(i: int, j: int) -> Tensor:
-        return metric.cdist(points[i : i + size], points[j : j + size])
+        return _distances(metric, prepared[i : i + size], prepared[j : j + size])
 
     return _assemble(dict(zip(corners, _run(tile, corners, n_jobs, progress), strict=True)), n, size)
 
@@ -106,6 +106,13 @@ def _prepare(metric: Any, x: Tensor, name: str) -> Tensor:
         return metric.prepare(x)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{name}: {error}") from error
+
+
+def _distances(metric: Any, a: list[Tensor], b: list[Tensor]) -> Tensor:
+    """Distances of all pairs: in one call if all have one shape, one by one otherwise."""
+    if len({x.shape for x in (*a, *b)}) == 1:
+        return metric.between_all(torch.stack(a), torch.stack(b))
+    return torch.stack([torch.stack([metric.between(x, y) for y in b]) for x in a])
 
 
 def _run(tile: Any, corners: list[tuple[int, int]], n_jobs: int | None, progress: bool) -> Iterable[Tensor]:

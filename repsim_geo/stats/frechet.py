@@ -44,8 +44,9 @@ class FrechetMean(BaseEstimator):
         Default 1e-12 in float64 and 1e-5 in float32.
     max_iter : int
     init : "medoid", "first" or Tensor
-        Where to start: the data point with the least sum of squared distances (on spheres, the normalized
-        arithmetic mean where that is better), the first point, or a point of your own.
+        Where to start: the data point with the least sum of squared distances (on spheres the normalized
+        arithmetic mean where that is better; a manifold that has a ``rough_mean`` starts there), the first
+        point, or a point of your own.
 
     Attributes
     ----------
@@ -205,7 +206,8 @@ class FrechetMean(BaseEstimator):
         if self.init == "first":
             return first
         if self.init == "medoid":
-            return _medoid(self.manifold, points, weights)
+            rough = getattr(self.manifold, "rough_mean", lambda *_: None)(points, weights)
+            return _medoid(self.manifold, points, weights) if rough is None else rough
         raise ValueError(f"init must be 'medoid', 'first' or a point, got {self.init!r}.")
 
     def _certify(self, mean: Tensor, points: Tensor, weights: Tensor, tol: float) -> None:

@@ -586,7 +586,11 @@ def arguments_broadcast(manifold: Manifold, scene: Scene) -> Tensor:
             unit.square(),
         ),
         (manifold.logmap(x, scene.y), manifold.logmap(many, scene.y), None),
-        (manifold.expmap(scene.x, scene.u[0]), manifold.expmap(scene.x, scene.u[:1].expand_as(scene.u)), None),
+        (
+            manifold.expmap(scene.x, scene.u[0]),
+            manifold.expmap(scene.x, scene.u[:1].expand_as(scene.u)),
+            None,
+        ),
         (manifold.proju(x, scene.noise), manifold.proju(many, scene.noise), None),
         (
             manifold.proju(scene.x, scene.noise[0]),

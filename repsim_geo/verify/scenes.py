@@ -229,6 +229,14 @@ def _low_rank(manifold, point, dtype, generator):
     )
 
 
+def _dropped_rank(manifold, point, dtype, generator):
+    if len(point) != 2 or min(point) < 2 or getattr(manifold, "full_rank", False):
+        return None
+    x, _, _ = _three(manifold, point, dtype, generator)
+    y, z, _ = _three(manifold, point, dtype, generator, torch.ones(1))
+    return replace(_scene("dropped_rank", manifold, (x, y, z), dtype, generator), regular=False)
+
+
 def _equal_eigenvalues(manifold, point, dtype, generator):
     if len(point) != 2:
         return None
@@ -275,6 +283,7 @@ SCENES: tuple[SceneSpec, ...] = (
     SceneSpec("on_geodesic", "the second point on the geodesic between the others", _on_geodesic),
     SceneSpec("near_cut_locus", "the second point at 99 % of the way to the cut locus", _near_cut_locus),
     SceneSpec("low_rank", "matrices of rank one", _low_rank),
+    SceneSpec("dropped_rank", "a matrix of full rank, and two of rank one", _dropped_rank),
     SceneSpec("equal_eigenvalues", "matrices with equal singular values", _equal_eigenvalues),
     SceneSpec("ill_conditioned", "singular values from 1 to 1e-4 (1e-2 in float32)", _ill_conditioned),
     SceneSpec("tiny", "points scaled by 1e-8", _scaled_by(1e-8, "tiny")),

@@ -30,9 +30,7 @@ _FIXED = {
 }
 
 
-def tolerance(
-    kind: str, dtype: torch.dtype, amplification: float = 1.0, *, sensitive: bool = False
-) -> float:
+def tolerance(kind: str, dtype: torch.dtype, amplification: float = 1.0, *, sensitive: bool = False) -> float:
     """
     Largest residual that counts as keeping a law.
 

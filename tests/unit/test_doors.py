@@ -8,6 +8,7 @@ import repsim_geo as rg
 
 X = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
 EVERY = tuple(rg.available_metrics())
+pytestmark = pytest.mark.filterwarnings("ignore::repsim_geo.DegenerateRepresentationWarning")
 
 
 @pytest.mark.parametrize("method", EVERY)

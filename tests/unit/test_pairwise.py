@@ -3,6 +3,7 @@
 import geoopt
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 
 import repsim_geo as rg
@@ -11,7 +12,16 @@ GENERATOR = torch.Generator().manual_seed(0)
 REPS = [torch.randn(15, d, dtype=torch.float64, generator=GENERATOR) for d in (3, 20, 5, 7, 14)]
 
 
-@pytest.mark.parametrize("method", rg.available_metrics())
+# Spaces of different dimensions want a common one; matchings of units of different numbers a common width.
+EVERY = [
+    {"linear_subspace": rg.LinearSubspace(k=2), "permutation": rg.PermutationDistance(p=20)}.get(key, key)
+    for key in rg.available_metrics()
+    if key != "angular_permutation"
+] + [rg.AngularPermutation(p=20)]
+
+
+@pytest.mark.filterwarnings("ignore::repsim_geo.DegenerateRepresentationWarning")
+@pytest.mark.parametrize("method", EVERY, ids=str)
 @pytest.mark.parametrize("block", [None, 1, 2, 100])
 def test_entries_are_distances(method, block):
     table = rg.pairwise(REPS, method, block=block)
@@ -20,6 +30,14 @@ def test_entries_are_distances(method, block):
     for i in range(5):
         for j in range(i):
             assert float(table[i, j]) == pytest.approx(float(rg.compare(REPS[i], REPS[j], method)), abs=1e-11)
+
+
+def test_spaces_of_different_dimensions():
+    table = rg.pairwise([REPS[0], REPS[2], REPS[3]], rg.LinearSubspace(unequal=True))
+    angles = scipy.linalg.subspace_angles(*(x - x.mean(0) for x in (REPS[0].numpy(), REPS[3].numpy())))
+    assert float(table[0, 2]) == pytest.approx(np.sqrt((angles**2).sum() + 4 * (np.pi / 2) ** 2), rel=1e-12)
+    with pytest.raises(rg.ShapeError, match=r"\[3, 5\] units. Keep k=3"):
+        rg.pairwise([REPS[0], REPS[2]], "linear_subspace")
 
 
 def test_threads_and_progress_do_not_change_the_result(capsys):

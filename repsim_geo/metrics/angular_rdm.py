@@ -1,0 +1,166 @@
+"""Representational similarity analysis as geometry: the angle between two dissimilarity matrices."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repsim_geo import _checks
+from repsim_geo.embeddings.rdm import DISSIMILARITIES, RDM, UnitRDM, WhitenedRDM
+from repsim_geo.errors import ShapeError
+from repsim_geo.kernels.base import Kernel
+from repsim_geo.kernels.linear import as_kernel
+from repsim_geo.manifolds.sphere import UnitSphere
+from repsim_geo.metrics.base import MetricCard, RepresentationMetric
+from repsim_geo.numerics.subspaces import DoubleCentered, Hollow, HollowCentered, TraceFree
+from repsim_geo.numerics.symmetric import finite_cholesky
+
+
+class AngularRDM(RepresentationMetric, UnitSphere):
+    """
+    Angle between two representational dissimilarity matrices, in radians.
+
+    The cosine of the distance is what representational similarity analysis calls the cosine similarity of two
+    RDMs; with `centered` it is their Pearson correlation; with `whitened` those of Diedrichsen et al., which
+    weigh entries by how reliably they can be estimated.
+
+    Parameters
+    ----------
+    dissimilarity : "sqeuclidean", "euclidean", "correlation" or "cosine"
+        Between the responses to two inputs: squared or plain Euclidean distance, one minus Pearson's
+        correlation over units, one minus the cosine.
+    centered : bool
+        Subtract the mean dissimilarity: additive constants go unnoticed.
+    whitened : bool
+        Compare in coordinates in which estimates of squared distances have independent errors.
+    noise_covariance : Tensor, shape (m, m), optional
+        Covariance of the noise between inputs, for `whitened`; default the identity.
+    kernel : Kernel, optional
+        Euclidean distances are taken in its feature space; default `Linear`.
+
+    Notes
+    -----
+    Whitened with independent noise, the squared Euclidean RDM *is* a centered Gram matrix: the distance is
+    that of `AngularCKA`. Spearman and Kendall correlations of RDMs are not here: ranks have no geometry.
+
+    Dissimilarities are not negative, so without `centered` angles are at most pi/2. Points between two RDMs
+    are nonnegative too, but need not be the RDM of any activations; `in_image` tells.
+
+    Where it is delicate: a response without a direction (zero, or constant over units for "correlation") is
+    refused, and so are inputs that are all equally far from each other if `centered`.
+
+    References
+    ----------
+    Kriegeskorte et al. 2008; Diedrichsen et al. 2021.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.tensor([[0.0], [1.0], [2.0]])
+    >>> y = torch.tensor([[0.0], [1.0], [1.0]])
+    >>> metric = AngularRDM("euclidean")
+    >>> metric.dist(metric.embed(x), metric.embed(y)).cos()  # (1, 2, 1) and (1, 1, 0): 3 / sqrt(6 * 2)
+    tensor(0.8660)
+    """
+
+    __scaling__ = UnitSphere.__scaling__.copy()
+    name = "AngularRDM"
+
+    def __init__(
+        self,
+        dissimilarity: str = "sqeuclidean",
+        *,
+        centered: bool = False,
+        whitened: bool = False,
+        noise_covariance: Any = None,
+        kernel: Kernel | None = None,
+    ):
+        kind = _known(dissimilarity)
+        if kernel is not None and not kind.takes_kernel:
+            raise ValueError(
+                f"the {dissimilarity!r} dissimilarity has no kernel, got {kernel!r}. "
+                "Kernels go with 'sqeuclidean' and 'euclidean'."
+            )
+        noise = None if noise_covariance is None else _checked_noise(noise_covariance, whitened)
+        flat = (DoubleCentered(), TraceFree()) if whitened else (Hollow(), HollowCentered())
+        super().__init__(ndim=2, subspace=flat[centered])
+        self.dissimilarity, self.centered, self.whitened = dissimilarity, centered, whitened
+        last = WhitenedRDM(noise, centered=centered) if whitened else UnitRDM(self.subspace)
+        self.embedding = nn.Sequential(RDM(kind, as_kernel(kernel)), last)
+        self.fewest_rows = 3
+
+    def embed_dissimilarities(self, d: Any) -> Tensor:
+        """
+        Point of the manifold that a dissimilarity matrix is, however it was measured.
+
+        Parameters
+        ----------
+        d : Tensor or array, shape (*batch, m, m)
+            Symmetric; the diagonal is not looked at. Crossvalidated dissimilarities may be negative.
+
+        Returns
+        -------
+        Tensor, shape (*batch, m, m)
+
+        Raises
+        ------
+        ShapeError
+            Not square, or fewer than 3 inputs.
+        """
+        d = _checks.as_activations(d, "d")
+        if d.shape[-1] != d.shape[-2] or d.shape[-1] < self.fewest_rows:
+            raise ShapeError(
+                f"d must be a square matrix of dissimilarities of 3 or more inputs, got {tuple(d.shape)}. "
+                "scipy.spatial.distance.squareform turns a condensed vector into one."
+            )
+        _checks.check_finite(d, "d")
+        to_point: Any = self.embedding
+        return to_point[1](Hollow().project(d))
+
+    def extra_repr(self) -> str:
+        """Parameters, for ``repr``."""
+        return f"{self.dissimilarity!r}, centered={self.centered}, whitened={self.whitened}"
+
+    @property
+    def card(self) -> MetricCard:
+        """What this instance claims."""
+        steps: Any = self.embedding
+        kind, kernel = DISSIMILARITIES[self.dissimilarity], steps[0].kernel
+        # Inner products of Gram matrices of data are not negative, nor are those of dissimilarities.
+        acute = not self.centered and (kind.squares or not self.whitened)
+        return MetricCard(
+            key="angular_rdm",
+            summary="angle between two dissimilarity matrices",
+            unit="radians",
+            range=(0.0, math.pi / 2 if acute else math.pi),
+            invariances=kind.invariances(kernel),
+            references=("kriegeskorte2008", "diedrichsen2021"),
+            aliases=("rsa", "rsa_cosine", "rdm_cosine", "representational_similarity_analysis"),
+        )
+
+
+def _known(dissimilarity: Any) -> Any:
+    if dissimilarity not in DISSIMILARITIES:
+        raise ValueError(f"dissimilarity must be one of {', '.join(DISSIMILARITIES)}, got {dissimilarity!r}.")
+    return DISSIMILARITIES[dissimilarity]
+
+
+def _checked_noise(noise: Any, whitened: bool) -> Tensor:
+    if not whitened:
+        raise ValueError("noise_covariance weighs a whitened RDM: give whitened=True too, or leave it out.")
+    noise = torch.as_tensor(noise)
+    square = noise.dim() == 2 and noise.shape[0] == noise.shape[1] and noise.is_floating_point()
+    if not square or not bool(torch.allclose(noise, noise.mT, rtol=1e-4)):
+        raise ValueError(
+            f"noise_covariance must be a symmetric matrix (m, m) of numbers, got shape {tuple(noise.shape)}. "
+            "A vector of variances v becomes torch.diag(v)."
+        )
+    if not bool(finite_cholesky(noise.double()).isfinite().all()):
+        raise ValueError(
+            "noise_covariance must be positive definite. Shrink it towards its diagonal, as estimates from "
+            "few repeats need."
+        )
+    return noise

@@ -1,0 +1,107 @@
+"""What metrics on covariances and Gram matrices share: modes, ridges, and what they claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+from torch import Tensor, nn
+
+from repsim_geo.embeddings.covariance import CenteredGram, Covariance, Ridge, UnitDeterminant, check_widths
+from repsim_geo.invariances import ORTHOGONAL, SCALE, TRANSLATION, Invariance, closure
+from repsim_geo.kernels.base import Kernel
+from repsim_geo.kernels.linear import as_kernel
+from repsim_geo.metrics.base import RepresentationMetric
+
+_MODES = ("gram", "cov")
+# Gram matrices of fewer units than inputs are singular; so small a ridge leaves large eigenvalues alone, and
+# is still seen in float32.
+_RIDGE = {"gram": 1e-3, "cov": 0.0}
+
+
+class SecondMoments(RepresentationMetric):
+    """Mixin of metrics whose points are covariances of units, or Gram matrices of inputs."""
+
+    mode: str
+    p: int | None
+    constant_is_a_point = False
+
+    def resolve(self, reps: Sequence[Tensor]) -> SecondMoments:
+        """Itself; refuses covariances of different widths."""
+        if self.mode == "cov" and self.p is None:
+            check_widths({x.shape[-1] for x in reps}, type(self).__name__)
+        return self
+
+    def _second_moment(self, mode: str, p: int | None, kernel: Kernel | None) -> nn.Module:
+        """Embedding without a ridge, from checked options."""
+        if mode not in _MODES:
+            raise ValueError(f"mode must be 'gram' or 'cov', got {mode!r}.")
+        if p is not None and (isinstance(p, bool) or not isinstance(p, Integral) or p < 1):
+            raise ValueError(f"p must be a positive whole number of axes or None, got {p!r}. None keeps all.")
+        if kernel is not None and mode == "cov":
+            raise ValueError("kernel goes with mode='gram': a covariance of units has none. Leave it out.")
+        self.mode, self.p = mode, None if p is None else int(p)
+        return Covariance(self.p) if mode == "cov" else CenteredGram(as_kernel(kernel), self.p)
+
+    def _exact_invariances(self) -> frozenset[Invariance]:
+        """What leaves the second moment itself as it is."""
+        if self.mode == "gram":
+            return self._moments.kernel.distance_invariances
+        return closure(TRANSLATION, ORTHOGONAL) if self.p is not None else closure(TRANSLATION)
+
+    @property
+    def _moments(self) -> Any:
+        return self.embedding
+
+    @property
+    def _unit(self) -> str:
+        return self._moments.kernel.unit if self.mode == "gram" else "same unit as the activations"
+
+
+class Regularized(SecondMoments):
+    """Mixin of metrics that need positive definite matrices: a ridge, and an optional unit determinant."""
+
+    def _regularized(
+        self,
+        mode: str,
+        p: int | None,
+        kernel: Kernel | None,
+        ridge: float | None,
+        relative: bool,
+        scale_free: bool,
+    ) -> nn.Module:
+        moments = self._second_moment(mode, p, kernel)
+        ridge = _RIDGE[mode] if ridge is None else ridge
+        if not isinstance(ridge, Real) or isinstance(ridge, bool) or not ridge >= 0:
+            raise ValueError(
+                f"ridge must be zero or positive, or None, got {ridge!r}. None is {_RIDGE['gram']:g} times "
+                "the mean eigenvalue for Gram matrices, and 0 for covariances."
+            )
+        self.scale_free = scale_free
+        steps = [moments, Ridge(float(ridge), relative=relative)]
+        return nn.Sequential(*steps, *([UnitDeterminant()] if scale_free else []))
+
+    @property
+    def _moments(self) -> Any:
+        return self._steps[0]
+
+    @property
+    def ridge(self) -> Ridge:
+        """The ridge that is added."""
+        return self._steps[1]
+
+    @property
+    def _steps(self) -> Any:
+        return self.embedding
+
+    def _invariances(self) -> frozenset[Invariance]:
+        exact = self._exact_invariances()
+        if not (self.scale_free and (self.ridge.relative or self.ridge.ridge == 0)):
+            return exact
+        homogeneous = self.mode == "cov" or self._moments.kernel.distance_facts.degree is not None
+        return exact | ({SCALE} if homogeneous else set())
+
+    def extra_repr(self) -> str:
+        """Parameters, for ``repr``."""
+        return f"{self.mode!r}, p={self.p}, ridge={self.ridge.ridge:g}, scale_free={self.scale_free}"
