@@ -149,6 +149,13 @@ METRICS = (
     MetricCase("size_and_shape_truncated", lambda: rg.SizeAndShape(p=2)),
     MetricCase("size_and_shape_half_whitened", lambda: rg.SizeAndShape(whiten=0.5)),
     MetricCase("size_and_shape_whitened", lambda: rg.SizeAndShape(whiten=1.0)),
+    MetricCase("size_and_shape_whitened_gram", lambda: rg.SizeAndShape(whiten=0.5, cov="gram")),
+    MetricCase(
+        "size_and_shape_whitened_variance",
+        lambda: rg.SizeAndShape(whiten=1.0, cov="gram", preserve_variance=True),
+    ),
+    MetricCase("size_and_shape_rotations", lambda: rg.SizeAndShape(reflections=False), matched=True),
+    MetricCase("angular_shape_rotations", lambda: rg.AngularShape(reflections=False), matched=True),
     MetricCase("angular_shape", rg.AngularShape),
     MetricCase("angular_shape_wide", rg.AngularShape, m=6, d=9),
     MetricCase("angular_shape_half_whitened", lambda: rg.AngularShape(whiten=0.5)),

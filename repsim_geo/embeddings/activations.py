@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from repsim_geo.errors import ShapeError
 from repsim_geo.numerics.alignment import finite_svd
 from repsim_geo.numerics.centering import center_columns
-from repsim_geo.numerics.norms import trailing
+from repsim_geo.numerics.norms import safe_norm, trailing
 from repsim_geo.numerics.singular import partially_whitened, principal_part
 
 
@@ -153,25 +153,37 @@ class RepeatTo(nn.Module):
 
 class Whiten(nn.Module):
     """
-    Make the covariance more isotropic: ``x ((1 - whiten) I + whiten (x'x/m)^(-1/2))``.
+    Make the covariance more isotropic: ``x ((1 - whiten) I + whiten c^(-1/2))``.
 
     Parameters
     ----------
     whiten : float
         From 0 (leave it) to 1 (identity covariance).
+    cov : "mean" or "gram"
+        What c is: the mean ``x'x / m``, so that a white cloud has unit variances, or the sum ``x'x``.
+    preserve_variance : bool
+        Rescale the result to the norm of the activations.
     """
 
-    def __init__(self, whiten: float):
+    def __init__(self, whiten: float, cov: str = "mean", *, preserve_variance: bool = False):
         super().__init__()
         self.whiten = whiten
+        self.cov = cov
+        self.preserve_variance = preserve_variance
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (*batch, m, p) to the same shape."""
-        return x if self.whiten == 0 else partially_whitened(x, self.whiten, math.sqrt(x.shape[-2]))
+        if self.whiten == 0:
+            return x
+        white = partially_whitened(x, self.whiten, math.sqrt(x.shape[-2]) if self.cov == "mean" else 1.0)
+        if not self.preserve_variance:
+            return white
+        before, after = (safe_norm(w, 2, keepdim=True) for w in (x, white))
+        return white * before / torch.where(after > 0, after, 1.0)
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""
-        return f"whiten={self.whiten}"
+        return f"whiten={self.whiten}, cov={self.cov!r}, preserve_variance={self.preserve_variance}"
 
 
 class Unit(nn.Module):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from repsim_geo.embeddings.activations import Center, ToWidth, Unit, Whiten
 from repsim_geo.errors import DegenerateRepresentationWarning, ShapeError
 from repsim_geo.invariances import AFFINE, ORTHOGONAL, SCALE, TRANSLATION, Invariance, closure
-from repsim_geo.manifolds.actions import Orthogonal
+from repsim_geo.manifolds.actions import Orthogonal, SpecialOrthogonal
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.quotient import Quotient
 from repsim_geo.manifolds.sphere import UnitSphere
@@ -23,19 +23,30 @@ from repsim_geo.numerics.subspaces import ColumnCentered
 
 
 class _Shape(RepresentationMetric):
-    """Shared by the two shape metrics: width, whitening, and what they claim."""
+    """Shared by the two shape metrics: width, whitening, reflections, and what they claim."""
 
     p: int | None
     whiten: float
 
+    def _set(
+        self, p: int | None, whiten: float, cov: str, preserve_variance: bool, reflections: bool
+    ) -> None:
+        """Keep checked options, and make the embedding."""
+        self.p, self.whiten, self.cov = p, whiten, cov
+        self.preserve_variance, self.reflections = preserve_variance, reflections
+        white = Whiten(whiten, cov, preserve_variance=preserve_variance)
+        self.embedding = nn.Sequential(Center(), ToWidth(p), white, *([Unit()] if self._unit else []))
+
     def resolve(self, reps: Sequence[Tensor]) -> _Shape:
         """Copy with the common width ``min(m - 1, max d_i)``, which is exact."""
+        if not self.reflections:
+            for x in reps:
+                _check_rotations(*x.shape[-2:], self.p or reps[0].shape[-1])
         if self.p is not None:
             return self
         p = min(reps[0].shape[-2] - 1, max(x.shape[-1] for x in reps))
         other = copy.deepcopy(self)
-        other.p = p
-        other.embedding = _steps(p, self.whiten, unit=self._unit)
+        other._set(p, self.whiten, self.cov, self.preserve_variance, self.reflections)
         other._keeps_all = True
         return other
 
@@ -44,32 +55,56 @@ class _Shape(RepresentationMetric):
 
     def _checked(self, x: Any) -> Tensor:
         x = super()._checked(x)
+        if not self.reflections:
+            _check_rotations(*x.shape[-2:], self.p or x.shape[-1])
         if self.whiten == 1:
             check_room_to_whiten(*x.shape[-2:], self.p, f"{type(self).__name__}(whiten=1)")
         return x
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""
-        return f"p={self.p}, whiten={self.whiten}"
+        shown = {
+            "p": self.p,
+            "whiten": self.whiten,
+            "cov": self.cov,
+            "preserve_variance": self.preserve_variance,
+            "reflections": self.reflections,
+        }
+        usual = {"cov": "mean", "preserve_variance": False, "reflections": True}
+        return ", ".join(f"{k}={v!r}" for k, v in shown.items() if usual.get(k, ...) != v)
 
     def _invariances(self) -> frozenset[Invariance]:
-        if self.whiten == 1 and (self.p is None or self._keeps_all):
+        # The norm of what whitening forgot is still seen, unless it is divided out.
+        forgets = self.whiten == 1 and (self._unit or not self.preserve_variance)
+        scale = {SCALE} if forgets or (self._unit and self.whiten == 0) else set()
+        if not self.reflections:
+            return closure(TRANSLATION) | scale
+        if forgets and (self.p is None or self._keeps_all):
             return closure(AFFINE)
-        scale = {SCALE} if self.whiten == 1 or (self._unit and self.whiten == 0) else set()
         return closure(TRANSLATION, ORTHOGONAL) | scale
 
-
-def _steps(p: int | None, whiten: float, *, unit: bool) -> nn.Sequential:
-    return nn.Sequential(Center(), ToWidth(p), Whiten(whiten), *([Unit()] if unit else []))
-
-
-def _unit_of(whiten: float) -> str:
-    if whiten == 0:
-        return "same unit as the activations"
-    return "root of rows (dimensionless)" if whiten == 1 else "mixed: activations and root of rows"
+    def _unit_name(self) -> str:
+        if self.whiten == 0 or self.preserve_variance:
+            return "same unit as the activations"
+        size = "root of rows" if self.cov == "mean" else "canonical directions"
+        return f"{size} (dimensionless)" if self.whiten == 1 else f"mixed: activations and {size}"
 
 
-def _check_options(p: int | None, whiten: float) -> None:
+def _action(reflections: bool) -> Orthogonal:
+    return Orthogonal() if reflections else SpecialOrthogonal()
+
+
+def _check_rotations(m: int, d: int, p: int) -> None:
+    if d != p or not 2 <= d <= m - 1:
+        raise ShapeError(
+            f"reflections=False needs networks of one number of units, from 2 to {m - 1} for {m} rows, got "
+            f"{d} units for p={p}: a silent unit would make reflections free. Use reflections=True."
+        )
+
+
+def _check_options(p: int | None, whiten: float, cov: str) -> None:
+    if cov not in ("mean", "gram"):
+        raise ValueError(f"cov must be 'mean' (x'x / m) or 'gram' (x'x), got {cov!r}.")
     if p is not None and (isinstance(p, bool) or not isinstance(p, Integral) or p < 1):
         raise ValueError(f"p must be a positive whole number of columns or None, got {p!r}. None keeps all.")
     if not isinstance(whiten, Real) or not 0 <= whiten <= 1:
@@ -133,6 +168,12 @@ class SizeAndShape(_Shape, Quotient):
         From 0 (rotations only) to 1 (any invertible linear map): how much the covariance is made isotropic
         before the comparison. Preprocessing only: geodesics and means live among all shapes, whitened or
         not. Other tools' ``alpha`` is ``1 - whiten``.
+    cov : "mean" or "gram"
+        Whiten by the mean ``x'x / m``, which makes unit variances, or by the sum ``x'x``, as netrep does.
+    preserve_variance : bool
+        Rescale whitened activations to the norm they had, as netrep does.
+    reflections : bool
+        False: rotations only, the group SO(p). Needs networks of equally many units, no more than m - 1.
 
     Notes
     -----
@@ -158,11 +199,18 @@ class SizeAndShape(_Shape, Quotient):
     constant_is_a_point = True
     _unit = False
 
-    def __init__(self, p: int | None = None, *, whiten: float = 0.0):
-        _check_options(p, whiten)
-        super().__init__(Flat(2, ColumnCentered()), Orthogonal())
-        self.p, self.whiten = p, whiten
-        self.embedding = _steps(p, whiten, unit=False)
+    def __init__(
+        self,
+        p: int | None = None,
+        *,
+        whiten: float = 0.0,
+        cov: str = "mean",
+        preserve_variance: bool = False,
+        reflections: bool = True,
+    ):
+        _check_options(p, whiten, cov)
+        super().__init__(Flat(2, ColumnCentered()), _action(reflections))
+        self._set(p, whiten, cov, preserve_variance, reflections)
 
     @property
     def card(self) -> MetricCard:
@@ -170,7 +218,7 @@ class SizeAndShape(_Shape, Quotient):
         return MetricCard(
             key="size_and_shape",
             summary="Euclidean distance of two centered clouds after the best rotation",
-            unit=_unit_of(self.whiten),
+            unit=self._unit_name(),
             range=(0.0, math.inf),
             invariances=self._invariances(),
             references=("williams2021", "le1995", "thanwerdas2023"),
@@ -191,6 +239,10 @@ class AngularShape(_Shape, Quotient):
         Columns of a point; see `SizeAndShape`.
     whiten : float
         From 0 (rotations only) to 1 (any invertible linear map); see `SizeAndShape`.
+    cov : "mean" or "gram"
+    preserve_variance : bool
+    reflections : bool
+        See `SizeAndShape`.
 
     Notes
     -----
@@ -215,11 +267,18 @@ class AngularShape(_Shape, Quotient):
     _unit = True
     fewest_rows = 3
 
-    def __init__(self, p: int | None = None, *, whiten: float = 0.0):
-        _check_options(p, whiten)
-        super().__init__(UnitSphere(2, ColumnCentered()), Orthogonal())
-        self.p, self.whiten = p, whiten
-        self.embedding = _steps(p, whiten, unit=True)
+    def __init__(
+        self,
+        p: int | None = None,
+        *,
+        whiten: float = 0.0,
+        cov: str = "mean",
+        preserve_variance: bool = False,
+        reflections: bool = True,
+    ):
+        _check_options(p, whiten, cov)
+        super().__init__(UnitSphere(2, ColumnCentered()), _action(reflections))
+        self._set(p, whiten, cov, preserve_variance, reflections)
 
     @property
     def card(self) -> MetricCard:
