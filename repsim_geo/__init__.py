@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from repsim_geo.manifolds.functional import path as path
     from repsim_geo.manifolds.functional import project_to_geodesic as project_to_geodesic
     from repsim_geo.manifolds.functional import vector_angle as vector_angle
+    from repsim_geo.manifolds.gaussian_shapes import DistanceBounds as DistanceBounds
+    from repsim_geo.manifolds.gaussian_shapes import GaussianShapes as GaussianShapes
     from repsim_geo.manifolds.grassmann import Grassmannian as Grassmannian
     from repsim_geo.manifolds.ladder import LadderTransport as LadderTransport
     from repsim_geo.manifolds.ladder import pole_ladder as pole_ladder
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from repsim_geo.metrics.shape import AngularShape as AngularShape
     from repsim_geo.metrics.shape import SizeAndShape as SizeAndShape
     from repsim_geo.metrics.soft_matching import SoftMatching as SoftMatching
+    from repsim_geo.metrics.stochastic_shape import StochasticShape as StochasticShape
     from repsim_geo.metrics.stress import Stress as Stress
     from repsim_geo.numerics.cones import classical_mds as classical_mds
     from repsim_geo.numerics.cones import is_euclidean_dissimilarity as is_euclidean_dissimilarity
@@ -143,6 +146,8 @@ _HOME = {
     "project_to_geodesic": "manifolds.functional",
     "Projection": "manifolds.functional",
     "vector_angle": "manifolds.functional",
+    "DistanceBounds": "manifolds.gaussian_shapes",
+    "GaussianShapes": "manifolds.gaussian_shapes",
     "Grassmannian": "manifolds.grassmann",
     "LadderTransport": "manifolds.ladder",
     "pole_ladder": "manifolds.ladder",
@@ -167,6 +172,7 @@ _HOME = {
     "AngularShape": "metrics.shape",
     "SizeAndShape": "metrics.shape",
     "SoftMatching": "metrics.soft_matching",
+    "StochasticShape": "metrics.stochastic_shape",
     "Stress": "metrics.stress",
     "classical_mds": "numerics.cones",
     "is_euclidean_dissimilarity": "numerics.cones",

@@ -137,7 +137,9 @@ def check_varies(x: Tensor, name: str = "x") -> None:
         )
 
 
-def check_pair(x: Tensor, y: Tensor, caller: str, names: tuple[str, str] = ("x", "y")) -> None:
+def check_pair(
+    x: Tensor, y: Tensor, caller: str, names: tuple[str, str] = ("x", "y"), *, batched: bool = True
+) -> None:
     """
     Refuse two representations that do not describe the same inputs or do not live together.
 
@@ -147,6 +149,8 @@ def check_pair(x: Tensor, y: Tensor, caller: str, names: tuple[str, str] = ("x",
     caller : str
         Function that was called, for the message.
     names : tuple of str
+    batched : bool
+        Whether leading axes are batches, which must fit; otherwise they are repeats, which need not.
 
     Raises
     ------
@@ -164,7 +168,8 @@ def check_pair(x: Tensor, y: Tensor, caller: str, names: tuple[str, str] = ("x",
             f"got {x.shape[-2]} rows and {y.shape[-2]} rows. "
             f"{caller} pairs row i of {first} with row i of {second}; select the common inputs first."
         )
-    if x.dim() == 3 and y.dim() == 3 and x.shape[0] != y.shape[0] and 1 not in (x.shape[0], y.shape[0]):
+    both = batched and x.dim() == 3 and y.dim() == 3
+    if both and x.shape[0] != y.shape[0] and 1 not in (x.shape[0], y.shape[0]):
         raise ShapeError(
             f"{first} and {second} must have equally many networks in their batch, got {x.shape[0]} and "
             f"{y.shape[0]}. {caller} pairs entry i with entry i; pairwise() compares all."

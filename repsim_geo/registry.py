@@ -24,6 +24,7 @@ from repsim_geo.metrics.log_euclidean import LogEuclidean
 from repsim_geo.metrics.permutation import AngularPermutation, PermutationDistance
 from repsim_geo.metrics.shape import AngularShape, SizeAndShape
 from repsim_geo.metrics.soft_matching import SoftMatching
+from repsim_geo.metrics.stochastic_shape import StochasticShape
 from repsim_geo.metrics.stress import Stress
 
 Method = str | RepresentationMetric | tuple[nn.Module, Manifold]
@@ -211,3 +212,4 @@ register_metric("linear_subspace", LinearSubspace)
 register_metric("permutation", PermutationDistance)
 register_metric("angular_permutation", AngularPermutation)
 register_metric("soft_matching", SoftMatching)
+register_metric("stochastic_shape", StochasticShape)

@@ -34,6 +34,8 @@ class MetricCase:
     matched: bool = False
     # Silent units are refused.
     full_rank: bool = False
+    # A leading axis is a batch of networks, and not of repeats.
+    batched: bool = True
 
     def __str__(self) -> str:
         return self.name
@@ -86,6 +88,7 @@ MANIFOLDS = (
     Case("angular_permutation", rg.AngularPermutation, (7, 3)),
     Case("angular_permutation_wide", rg.AngularPermutation, (4, 6)),
     Case("soft_matching", rg.SoftMatching, (6, 4)),
+    Case("gaussian_shapes", lambda: rg.GaussianShapes(starts=6), (3, 3, 2)),
     Case("uncentered_permutations", lambda: rg.Quotient(rg.UnitSphere(2), rg.Permutation()), (5, 3)),
     Case("uncentered_shapes", lambda: rg.Quotient(rg.Flat(2), rg.Orthogonal()), (5, 3)),
 )
@@ -145,6 +148,7 @@ METRICS = (
     MetricCase("angular_permutation", rg.AngularPermutation),
     MetricCase("angular_permutation_wide", rg.AngularPermutation, m=6, d=9),
     MetricCase("soft_matching", rg.SoftMatching),
+    MetricCase("stochastic_shape", lambda: rg.StochasticShape(starts=6), batched=False),
     MetricCase("size_and_shape", rg.SizeAndShape),
     MetricCase("size_and_shape_truncated", lambda: rg.SizeAndShape(p=2)),
     MetricCase("size_and_shape_half_whitened", lambda: rg.SizeAndShape(whiten=0.5)),

@@ -71,6 +71,8 @@ class RepresentationMetric:
     embedding: nn.Module
     fewest_rows: int = 2
     constant_is_a_point: bool = False
+    # Whether a representation may be repeats (r, m, d) of the same inputs instead of one matrix.
+    takes_repeats: bool = False
 
     @property
     def card(self) -> MetricCard:

@@ -234,10 +234,10 @@ def _last_turn(x: Tensor, y: Tensor, p: Tensor, eigenvalues: Tensor, basis: Tens
     # best c makes e as small as it gets, also for matrices of very different sizes.
     xx = (x * x).sum((-2, -1), keepdim=True)
     c = torch.where(xx > 0, (x * y).sum((-2, -1), keepdim=True) / torch.where(xx > 0, xx, 1.0), 0.0)
-    return _cayley(-_solve_in(basis, eigenvalues, p, x.mT @ (y - c * x)))
+    return cayley(-_solve_in(basis, eigenvalues, p, x.mT @ (y - c * x)))
 
 
-def _cayley(w: Tensor) -> Tensor:
+def cayley(w: Tensor) -> Tensor:
     """
     Rotation ``(I - w/2)^-1 (I + w/2)`` minus the identity, for a skew-symmetric `w`; nan where that is nan.
 

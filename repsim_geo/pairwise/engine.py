@@ -30,7 +30,7 @@ def pairwise(
     Parameters
     ----------
     reps : sequence or mapping of n arrays of shape (m, d_i), or a Tensor of shape (n, m, d)
-        Activations; numbers of units may differ.
+        Activations; numbers of units may differ. Repeats (r_i, m, d_i) for metrics that take them.
     method : str, metric, or (nn.Module, geoopt.Manifold)
     block : int, optional
         Networks on one side of a tile; default 16. Smaller tiles need less memory.
@@ -58,8 +58,9 @@ def pairwise(
     >>> pairwise(reps, "angular_shape").shape
     torch.Size([3, 3])
     """
-    named = _checked(reps)
-    metric = as_metric(method, **options).resolve(list(named.values()))
+    metric = as_metric(method, **options)
+    named = _checked(reps, metric.takes_repeats)
+    metric = metric.resolve(list(named.values()))
     size = 16 if block is None else block
     if not isinstance(size, Integral) or size < 1:
         raise ValueError(f"block must be a positive number of networks, got {block!r}. The default is 16.")
@@ -73,7 +74,7 @@ def pairwise(
     return _assemble(dict(zip(corners, _run(tile, corners, n_jobs, progress), strict=True)), n, size)
 
 
-def _checked(reps: Any) -> dict[str, Tensor]:
+def _checked(reps: Any, repeats: bool) -> dict[str, Tensor]:
     if isinstance(reps, Mapping):
         named = {f"reps[{key!r}]": x for key, x in reps.items()}
     elif isinstance(reps, Tensor) and reps.dim() != 3:
@@ -92,12 +93,12 @@ def _checked(reps: Any) -> dict[str, Tensor]:
     named = {name: _checks.as_activations(x, name) for name, x in named.items()}
     first = next(iter(named))
     for name, x in named.items():
-        if x.dim() != 2:
+        if x.dim() != 2 and not (repeats and x.dim() == 3):
             raise ShapeError(
                 f"{name} must be one representation (m, d), got shape {tuple(x.shape)}. "
                 "Flatten tokens or positions first."
             )
-        _checks.check_pair(named[first], x, "pairwise()", (first, name))
+        _checks.check_pair(named[first], x, "pairwise()", (first, name), batched=False)
     return named
 
 

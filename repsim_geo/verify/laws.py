@@ -522,7 +522,7 @@ def retraction_is_of_second_order(manifold: Manifold, scene: Scene) -> Tensor:
 
 @_law(
     "Sectional curvature is what small geodesic triangles say.",
-    "sectional_curvature expmap dist2 inner",
+    "sectional_curvature injectivity_radius expmap dist2 inner",
     "finite difference",
     source="expansion of d(exp su, exp sv)^2, do Carmo 1992",
     regular=True,
@@ -830,7 +830,8 @@ def distance_convexity_is_a_lower_bound(manifold: Manifold, scene: Scene) -> Ten
     step = with_axes(h, manifold.ndim) * scene.v
     values = [manifold.dist2(manifold.expmap(x, s * step), y) / 2 for s in (-1, 0, 1)]
     hessian = (values[0] - 2 * values[1] + values[2]) / (h * size).square()
-    return (bound - hessian).clamp_min(0)
+    # At a singular point there is no room for differences, and nothing to hold against the bound.
+    return torch.where(h > 0, (bound - hessian).clamp_min(0), 0.0)
 
 
 def _or_one(value: Tensor) -> Tensor:

@@ -37,8 +37,8 @@ def embedded(key, reps):
     return metric, [metric.embed(x) for x in reps]
 
 
-# A direction of a point may be nothing but a ridge, 1e-3 of the mean of up to 11; distances see it relative to
-# itself.
+# A direction of a point may be nothing but a ridge, 1e-3 of the mean of up to 11, and distances see it
+# relative to itself.
 SENSITIVE = 1e4
 
 

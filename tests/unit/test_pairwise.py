@@ -79,3 +79,15 @@ def test_gradients_flow_through_the_table():
     reps = [x.clone().requires_grad_() for x in REPS]
     rg.pairwise(reps, "angular_shape").sum().backward()
     assert all(bool(x.grad.isfinite().all()) for x in reps)
+
+
+def test_networks_with_different_numbers_of_repeats():
+    g = torch.Generator().manual_seed(0)
+    reps = [torch.randn(r, 6, d, dtype=torch.float64, generator=g) for r, d in ((3, 2), (5, 3), (4, 2))]
+    table = rg.pairwise(reps, rg.StochasticShape(starts=6))
+    assert table.shape == (3, 3)
+    assert float(table[0, 1]) == pytest.approx(
+        float(rg.compare(reps[0], reps[1], rg.StochasticShape(starts=6)))
+    )
+    with pytest.raises(rg.ShapeError, match="one representation"):
+        rg.pairwise(reps, "angular_cka")
