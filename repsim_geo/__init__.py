@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from repsim_geo.manifolds.functional import alexandrov_curvature as alexandrov_curvature
     from repsim_geo.manifolds.functional import angle as angle
     from repsim_geo.manifolds.functional import geodesic as geodesic
+    from repsim_geo.manifolds.functional import has_unique_geodesic as has_unique_geodesic
     from repsim_geo.manifolds.functional import midpoint as midpoint
     from repsim_geo.manifolds.functional import path as path
     from repsim_geo.manifolds.functional import project_to_geodesic as project_to_geodesic
@@ -141,6 +142,7 @@ _HOME = {
     "alexandrov_curvature": "manifolds.functional",
     "angle": "manifolds.functional",
     "geodesic": "manifolds.functional",
+    "has_unique_geodesic": "manifolds.functional",
     "midpoint": "manifolds.functional",
     "path": "manifolds.functional",
     "project_to_geodesic": "manifolds.functional",

@@ -241,6 +241,23 @@ class WhitenedRDM(nn.Module):
             gram = gram - 2 * (gram * mirror).sum((-2, -1), keepdim=True) * mirror
         return _unit(gram, d)
 
+    def dissimilarities(self, point: Tensor) -> Tensor:
+        """
+        Dissimilarities that a point, not centered, stands for, up to their size.
+
+        Parameters
+        ----------
+        point : Tensor, shape (*batch, m, m)
+
+        Returns
+        -------
+        Tensor, shape (*batch, m, m)
+        """
+        back = None if self.root is None else torch.linalg.pinv(self.root).to(point)
+        gram = point if back is None else symmetrize(back @ point @ back.mT)
+        own = gram.diagonal(dim1=-2, dim2=-1)
+        return hollow(own[..., :, None] + own[..., None, :] - 2 * gram)
+
 
 def _check_rows(d: Tensor, root: Tensor) -> None:
     if d.shape[-1] != root.shape[-1]:

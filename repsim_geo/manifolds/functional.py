@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
+from repsim_geo.errors import CutLocusWarning
 from repsim_geo.numerics import angles
 from repsim_geo.numerics.norms import inner, safe_norm, safe_sqrt, with_axes
 from repsim_geo.numerics.tracing import any_true
@@ -87,6 +89,37 @@ def path(manifold: Manifold, x: Tensor, y: Tensor, times: Sequence[float] | Tens
     """
     t = torch.as_tensor(times, dtype=x.dtype, device=x.device)
     return geodesic(manifold, t.reshape(-1, *[1] * max(x.dim(), y.dim())), x, y)
+
+
+def has_unique_geodesic(manifold: Manifold, x: Tensor, y: Tensor) -> Tensor:
+    """
+    Whether there is only one shortest path from `x` to `y`.
+
+    Parameters
+    ----------
+    manifold : geoopt.Manifold
+        Needs ``logmap`` and ``cut_time``.
+    x, y : Tensor, shape (*batch, *point)
+
+    Returns
+    -------
+    Tensor, shape (*batch), bool
+        False where the path that ``logmap`` starts on stops being the shortest at `y`, or so little later (a
+        thousand times the rounding) that it cannot be told. Then ``geodesic`` and ``logmap`` return one of
+        several.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from repsim_geo import UnitSphere
+    >>> x = torch.tensor([1.0, 0.0])
+    >>> has_unique_geodesic(UnitSphere(ndim=1), x, torch.tensor([[0.0, 1.0], [-1.0, 0.0]]))
+    tensor([ True, False])
+    """
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", CutLocusWarning)
+        time = manifold.cut_time(x, manifold.logmap(x, y))
+    return time > 1 + 1e3 * torch.finfo(time.dtype).eps
 
 
 def angle(manifold: Manifold, x: Tensor, y: Tensor, z: Tensor) -> Tensor:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import torch
+from torch import Tensor
+
+from repsim_geo.embeddings.activations import largest_entry
 from repsim_geo.embeddings.gram import UnitGram
 from repsim_geo.kernels.base import Kernel
-from repsim_geo.kernels.linear import as_kernel
+from repsim_geo.kernels.linear import Linear, as_kernel
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.metrics.base import MetricCard, RepresentationMetric
+from repsim_geo.numerics.alignment import finite_eigenvalues
+from repsim_geo.numerics.angles import sinc
+from repsim_geo.numerics.centering import center_columns
+from repsim_geo.numerics.cones import is_psd, square_root
 from repsim_geo.numerics.subspaces import DoubleCentered, UCentered
 
 
@@ -60,6 +69,74 @@ class AngularCKA(RepresentationMetric, UnitSphere):
         self.embedding = UnitGram(as_kernel(kernel), subspace)
         # Two inputs have one centered Gram matrix, up to scale.
         self.fewest_rows = 4 if debiased else 3
+
+    def in_image(self, point: Tensor) -> Tensor:
+        """
+        Whether a Gram matrix of some activations has this direction; shape (*batch).
+
+        Those that are positive semidefinite; U-centered ones all are.
+        """
+        return self._all(point) if self.debiased else is_psd(point)
+
+    def _realize(self, point: Tensor) -> Tensor:
+        if self.debiased:
+            # U-centering does not see the diagonal, nor a constant off it: add a multiple of 1 - 11'/m.
+            lift = -finite_eigenvalues(point)[..., :1, None].clamp(max=0)
+            eye = torch.eye(point.shape[-1], dtype=point.dtype, device=point.device)
+            point = point + lift * (eye - 1 / point.shape[-1])
+        return square_root(point)
+
+    def blend(self, t: float, x: Any, y: Any) -> Tensor:
+        """
+        Activations of the point at time t of the geodesic between two networks: their units side by side.
+
+        A great circle from A to B has the points ``a A + b B``, and inner products add up over units: it is
+        enough to scale the centered activations of both.
+
+        Parameters
+        ----------
+        t : float
+            From 0 (the first) to 1 (the second).
+        x : Tensor or array, shape (*batch, m, d)
+        y : Tensor or array, shape (*batch, m, e)
+
+        Returns
+        -------
+        Tensor, shape (*batch, m, d + e)
+
+        Raises
+        ------
+        TypeError
+            A kernel other than the linear one, whose features are not activations, or `debiased`.
+        ValueError
+            A time outside, where a network would count negatively.
+
+        Examples
+        --------
+        >>> import torch
+        >>> x, y = torch.tensor([[1.0], [-1.0], [0.0]]), torch.tensor([[1.0], [0.0], [-1.0]])
+        >>> metric = AngularCKA()
+        >>> middle = metric.embed(metric.blend(0.5, x, y))
+        >>> metric.dist(metric.embed(x), middle) / metric.dist(metric.embed(x), metric.embed(y))
+        tensor(0.5000)
+        """
+        if self.debiased or type(self.embedding.kernel) is not Linear:
+            raise TypeError(
+                f"blend needs the linear kernel and debiased=False, got {self.extra_repr()}. "
+                "realize(geodesic(t, ...)) gives features for other kernels."
+            )
+        if not 0 <= t <= 1:
+            raise ValueError(f"t must lie between 0 and 1, got {t!r}. Beyond, a Gram matrix is subtracted.")
+        x, y = (center_columns(self._checked(w)) for w in (x, y))
+        angle = self.dist(self.embed(x), self.embed(y))[..., None, None]
+        parts = []
+        for w, share in ((x, 1 - t), (y, t)):
+            w = w / largest_entry(w)
+            size = torch.linalg.matrix_norm(w.mT @ w, keepdim=True).sqrt()
+            # sin(share * angle) / sin(angle), which is the share itself where the two are equal.
+            weight = share * sinc((share * angle).square()) / sinc(angle.square())
+            parts.append(weight.sqrt() * w / size)
+        return torch.cat(parts, -1)
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""

@@ -15,6 +15,11 @@ from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.linear import as_kernel
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.metrics.base import MetricCard, RepresentationMetric
+from repsim_geo.numerics.cones import (
+    classical_mds,
+    is_euclidean_dissimilarity,
+    is_spherical_dissimilarity,
+)
 from repsim_geo.numerics.subspaces import DoubleCentered, Hollow, HollowCentered, TraceFree
 from repsim_geo.numerics.symmetric import finite_cholesky
 
@@ -119,6 +124,36 @@ class AngularRDM(RepresentationMetric, UnitSphere):
         _checks.check_finite(d, "d")
         to_point: Any = self.embedding
         return to_point[1](Hollow().project(d))
+
+    def in_image(self, point: Tensor) -> Tensor:
+        """
+        Whether some responses have these dissimilarities, up to their size; shape (*batch).
+
+        All centered points: a large enough constant makes any dissimilarities Euclidean.
+        """
+        if self.centered:
+            return self._all(point)
+        d = self._dissimilarities(point)
+        if self.dissimilarity == "euclidean":
+            return is_euclidean_dissimilarity(d, squared=False)
+        real = is_euclidean_dissimilarity(d, squared=True)
+        return real if self.dissimilarity == "sqeuclidean" else real & is_spherical_dissimilarity(d)
+
+    def _dissimilarities(self, point: Tensor) -> Tensor:
+        """Dissimilarities of an uncentered point, up to their size."""
+        if not self.whitened:
+            return point
+        steps: Any = self.embedding
+        return steps[1].dissimilarities(point)
+
+    def _realize(self, point: Tensor) -> Tensor:
+        if self.centered or self.dissimilarity not in ("sqeuclidean", "euclidean"):
+            raise NotImplementedError(
+                f"realize is not written for AngularRDM({self.extra_repr()}); it is for (squared) Euclidean "
+                "distances with centered=False."
+            )
+        d = self._dissimilarities(point)
+        return classical_mds(d if self.dissimilarity == "sqeuclidean" else d.square())
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""

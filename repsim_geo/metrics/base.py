@@ -13,6 +13,7 @@ from geoopt.manifolds.base import Manifold
 from torch import Tensor, nn
 
 from repsim_geo import _checks
+from repsim_geo.errors import NotOnManifoldError
 from repsim_geo.invariances import ALL, Invariance
 from repsim_geo.numerics.tracing import readable
 
@@ -166,6 +167,62 @@ class RepresentationMetric:
         RepresentationMetric
         """
         return self
+
+    def in_image(self, point: Tensor) -> Tensor:
+        """
+        Whether a point is the embedding of some representation, up to rounding.
+
+        Geodesics between representations can leave the points that representations have; means and optimizers
+        too. For kernels other than the linear one, the representation is one in feature space.
+
+        Parameters
+        ----------
+        point : Tensor, shape (*batch, *point)
+
+        Returns
+        -------
+        Tensor, shape (*batch), bool
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__}.in_image is not written; check_point_on_manifold asks less"
+        )
+
+    def realize(self, point: Tensor) -> Any:
+        """
+        Activations whose embedding is a point.
+
+        Parameters
+        ----------
+        point : Tensor, shape (*batch, *point)
+            For which `in_image` holds.
+
+        Returns
+        -------
+        Tensor, shape (*batch, m, d)
+            Centered, in as many units as it takes; up to what the metric does not notice. For kernels other
+            than the linear one these are features, with the kernel's values as inner products.
+
+        Raises
+        ------
+        NotOnManifoldError
+            No activations have this point.
+        """
+        if not bool(self.in_image(point).all()):
+            raise NotOnManifoldError(
+                f"the point is on the manifold of {type(self).__name__}, but no activations have it: "
+                "in_image is False. Project it first, for example with nearest_psd, or take a point between."
+            )
+        with torch.no_grad():
+            return self._realize(point)
+
+    def _realize(self, point: Tensor) -> Any:
+        """Activations of a point of which it is known that there are some."""
+        raise NotImplementedError(f"{type(self).__name__}.realize is not written; nor is it known how")
+
+    def _all(self, point: Tensor) -> Tensor:
+        """Yes for every point: shape (*batch)."""
+        batch = point.shape[: point.dim() - self.ndim]  # type: ignore[attr-defined]
+        return torch.ones(batch, dtype=torch.bool, device=point.device)
 
     def _checked(self, x: Any) -> Tensor:
         x = _checks.as_activations(x)

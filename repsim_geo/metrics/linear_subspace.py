@@ -105,6 +105,13 @@ class LinearSubspace(RepresentationMetric, Grassmannian):
         squares = principal_angles(a, b).square().sum(-1) + more * (math.pi / 2) ** 2
         return squares.sqrt()
 
+    def in_image(self, point: Tensor) -> Tensor:
+        """Yes: a frame is a representation that spans its space; shape (*batch)."""
+        return self._all(point)
+
+    def _realize(self, point: Tensor) -> Tensor:
+        return point.clone()
+
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""
         return f"k={self.k}, unequal={self.unequal}"

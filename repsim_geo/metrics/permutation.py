@@ -37,6 +37,13 @@ class _Matched(RepresentationMetric):
         other._set_width(max(x.shape[-1] for x in reps))
         return other
 
+    def in_image(self, point: Tensor) -> Tensor:
+        """Yes: columns are units; shape (*batch)."""
+        return self._all(point)
+
+    def _realize(self, point: Tensor) -> Tensor:
+        return point.clone()
+
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""
         return f"p={self.p}"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from repsim_geo.embeddings.activations import Center, ToWidth, Unit, Whiten
@@ -19,6 +20,7 @@ from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.quotient import Quotient
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.metrics.base import MetricCard, RepresentationMetric
+from repsim_geo.numerics.alignment import finite_svd
 from repsim_geo.numerics.subspaces import ColumnCentered
 
 
@@ -60,6 +62,55 @@ class _Shape(RepresentationMetric):
         if self.whiten == 1:
             check_room_to_whiten(*x.shape[-2:], self.p, f"{type(self).__name__}(whiten=1)")
         return x
+
+    def in_image(self, point: Tensor) -> Tensor:
+        """
+        Whether some activations have this shape; shape (*batch).
+
+        All shapes without whitening. With it, singular values must be large enough: whitening moves them all
+        towards a common one. Directions without extent may be missing.
+        """
+        if self.whiten == 0:
+            return self._all(point)
+        s = finite_svd(point)[1]
+        present = s > max(point.shape[-2:]) * torch.finfo(s.dtype).eps * s[..., :1]
+        lowest = torch.where(present, s, torch.inf).amin(-1)
+        slack = 1e3 * torch.finfo(s.dtype).eps
+        if self.whiten == 1:
+            even = s[..., 0] <= (1 + slack) * lowest
+            free = self._unit or self.preserve_variance
+            return even if free else even & ((lowest - self._common(point)).abs() <= slack * lowest)
+        if self._unit:
+            return self._all(point)
+        if self.preserve_variance:
+            # The largest scale at which the weakest direction still has an extent before whitening.
+            before = self._before(s * (self.whiten * self._common(point) / lowest)[..., None], present, point)
+            return before.norm(dim=-1) <= (1 + slack) * s.norm(dim=-1)
+        return lowest >= (1 - slack) * self.whiten * self._common(point)
+
+    def _common(self, point: Tensor) -> float:
+        """Singular value to which whitening moves."""
+        return math.sqrt(point.shape[-2]) if self.cov == "mean" else 1.0
+
+    def _before(self, s: Tensor, present: Tensor, point: Tensor) -> Tensor:
+        """Singular values that become s by whitening."""
+        return torch.where(present, (s - self.whiten * self._common(point)) / (1 - self.whiten), 0.0)
+
+    def _realize(self, point: Tensor) -> Tensor:
+        if self.whiten in (0, 1):
+            return point.clone()
+        if self.preserve_variance:
+            raise NotImplementedError(
+                "realize is not written for whitening that preserves the variance; it is for "
+                "preserve_variance=False."
+            )
+        u, s, vh = finite_svd(point)
+        present = s > max(point.shape[-2:]) * torch.finfo(s.dtype).eps * s[..., :1]
+        if self._unit:
+            # Of any size: take one at which all directions have an extent.
+            lowest = torch.where(present, s, torch.inf).amin(-1, keepdim=True)
+            s = s * (2 * self.whiten * self._common(point) / lowest)
+        return (u * self._before(s, present, point).clamp_min(0)[..., None, :]) @ vh
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""

@@ -125,6 +125,13 @@ class SoftMatching(RepresentationMetric, Quotient):
         a, b = (w * math.sqrt(w.shape[-1]) for w in (a, b))
         return safe_sqrt(squared_wasserstein(a, b))
 
+    def in_image(self, point: Tensor) -> Tensor:
+        """Yes: columns are units, all of the same mass; shape (*batch)."""
+        return self._all(point)
+
+    def _realize(self, point: Tensor) -> Tensor:
+        return point * math.sqrt(point.shape[-1])
+
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""
         return f"p={self.p}"

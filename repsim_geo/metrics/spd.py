@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from repsim_geo.embeddings.covariance import CenteredGram, Covariance, Ridge, UnitDeterminant, check_widths
@@ -13,6 +15,9 @@ from repsim_geo.invariances import ORTHOGONAL, SCALE, TRANSLATION, Invariance, c
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.linear import as_kernel
 from repsim_geo.metrics.base import RepresentationMetric
+from repsim_geo.numerics.alignment import finite_eigenvalues
+from repsim_geo.numerics.centering import centered_coordinates
+from repsim_geo.numerics.cones import is_psd, square_root
 
 _MODES = ("gram", "cov")
 # Gram matrices of fewer units than inputs are singular; so small a ridge leaves large eigenvalues alone, and
@@ -43,6 +48,29 @@ class SecondMoments(RepresentationMetric):
             raise ValueError("kernel goes with mode='gram': a covariance of units has none. Leave it out.")
         self.mode, self.p = mode, None if p is None else int(p)
         return Covariance(self.p) if mode == "cov" else CenteredGram(as_kernel(kernel), self.p)
+
+    def _moment(self, point: Tensor) -> Tensor:
+        """Second moment that a point stands for."""
+        return point
+
+    def in_image(self, point: Tensor) -> Tensor:
+        """Whether some activations have this second moment; shape (*batch)."""
+        moment = self._moment(point)
+        real = is_psd(moment)
+        if self.mode == "gram" or self.p is None:
+            return real
+        # Variances of principal components: a diagonal in descending order.
+        diagonal = moment.diagonal(dim1=-2, dim2=-1)
+        slack = 1e3 * torch.finfo(point.dtype).eps * diagonal[..., 0]
+        rest = (moment - torch.diag_embed(diagonal)).abs().amax((-2, -1))
+        return real & (rest <= slack) & (diagonal.diff(dim=-1).amax(-1) <= slack if self.p > 1 else real)
+
+    def _realize(self, point: Tensor) -> Tensor:
+        root = square_root(self._moment(point))
+        n = root.shape[-1]
+        z = centered_coordinates(n + 1, dtype=root.dtype, device=root.device)
+        # Covariances divide by one less than the number of inputs; n + 1 inputs are enough.
+        return z @ root if self.mode == "gram" else math.sqrt(n) * (z @ root)
 
     def _exact_invariances(self) -> frozenset[Invariance]:
         """What leaves the second moment itself as it is."""
@@ -94,6 +122,12 @@ class Regularized(SecondMoments):
     @property
     def _steps(self) -> Any:
         return self.embedding
+
+    def _moment(self, point: Tensor) -> Tensor:
+        if self.scale_free and not self.ridge.relative:
+            # Of any size: take one at which the ridge leaves something.
+            point = point * (2 * self.ridge.ridge / finite_eigenvalues(point)[..., :1, None]).clamp_min(1)
+        return self.ridge.remove(point)
 
     def _invariances(self) -> frozenset[Invariance]:
         exact = self._exact_invariances()

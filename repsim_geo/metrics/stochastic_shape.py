@@ -166,6 +166,19 @@ class StochasticShape(RepresentationMetric, GaussianShapes):
             aliases=("gaussian_stochastic_metric", "stochastic_shape_metric"),
         )
 
+    def in_image(self, point: Tensor) -> Tensor:
+        """Whether some responses have this point: a part without weight must be zero; shape (*batch)."""
+        means, factors = point[..., 0, :].abs().amax((-2, -1)), point[..., 1:, :].abs().amax((-3, -2, -1))
+        return ((means == 0) | (self.mean_weight > 0)) & ((factors == 0) | (self.mean_weight < 2))
+
+    def _realize(self, point: Tensor) -> tuple[Tensor, Tensor]:
+        """Means (*batch, m, p) and covariances (*batch, m, p, p)."""
+        m = point.shape[-3]
+        means, factors = point[..., 0, :], point[..., 1:, :]
+        covariances = factors.mT @ factors
+        a, b = self.mean_weight, 2 - self.mean_weight
+        return means * (math.sqrt(m / a) if a else 0.0), covariances * (m / b if b else 0.0)
+
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""
         return f"p={self.p}, rank={self.rank}, mean_weight={self.mean_weight}, starts={self.starts}"

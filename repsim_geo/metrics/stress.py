@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 
+import torch
+from torch import Tensor
+
 from repsim_geo.embeddings.rdm import DistanceMatrix
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.linear import as_kernel
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.metrics.base import MetricCard, RepresentationMetric
+from repsim_geo.numerics.cones import classical_mds, is_euclidean_dissimilarity
+from repsim_geo.numerics.dissimilarities import median, upper_triangle
 from repsim_geo.numerics.subspaces import Hollow
 
 
@@ -57,6 +62,20 @@ class Stress(RepresentationMetric, Flat):
         self.rescale = rescale
         self.embedding = DistanceMatrix(as_kernel(kernel), rescale=rescale)
         self.constant_is_a_point = not rescale
+
+    def in_image(self, point: Tensor) -> Tensor:
+        """
+        Whether some points have these distances; shape (*batch).
+
+        Matrices whose squares embed into a Euclidean space; of median one, if rescaled.
+        """
+        real = is_euclidean_dissimilarity(point, squared=False)
+        if not self.rescale:
+            return real
+        return real & ((median(upper_triangle(point)) - 1).abs() <= 1e3 * torch.finfo(point.dtype).eps)
+
+    def _realize(self, point: Tensor) -> Tensor:
+        return classical_mds(point.square())
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from repsim_geo.numerics.alignment import finite_eigenvalues
 from repsim_geo.numerics.centering import center_doubly, symmetrize
 from repsim_geo.numerics.norms import safe_norm
-from repsim_geo.numerics.symmetric import SpectralFunction, Spectrum, spectral, spectrum
+from repsim_geo.numerics.symmetric import SQRT, SpectralFunction, Spectrum, spectral, spectrum
 
 # An eigenvalue of zero comes out below n eps times the largest (centered Gram matrices of 3 to 100 points,
 # many seeds); four times that is zero.
@@ -103,6 +103,42 @@ def is_euclidean_dissimilarity(d: Tensor, *, squared: bool, rtol: float | None =
     return plausible.all((-2, -1)) & hollow & is_psd(_centered_gram(d if squared else d.square()), rtol=rtol)
 
 
+def is_spherical_dissimilarity(d2: Tensor) -> Tensor:
+    """
+    Whether squared Euclidean distances are those of points on a sphere, up to a common factor.
+
+    Parameters
+    ----------
+    d2 : Tensor, shape (*batch, m, m)
+        For which `is_euclidean_dissimilarity` holds.
+
+    Returns
+    -------
+    Tensor, shape (*batch), bool
+        Points z have a circumscribed sphere if their squared norms are affine in z: then a common factor
+        makes its radius one, and ``1 - d2 / 2`` are cosines.
+
+    Examples
+    --------
+    Three points on a line have none, three corners of a triangle do.
+
+    >>> import torch
+    >>> line = torch.tensor([[0.0, 1, 4], [1, 0, 1], [4, 1, 0]])
+    >>> triangle = torch.tensor([[0.0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    >>> is_spherical_dissimilarity(line), is_spherical_dissimilarity(triangle)
+    (tensor(False), tensor(True))
+    """
+    gram = _centered_gram(d2.detach())
+    values, basis = spectrum(gram)
+    norms = gram.diagonal(dim1=-2, dim2=-1)
+    norms = norms - norms.mean(-1, keepdim=True)
+    outside = values <= _rounding(values, None)
+    rest = (basis.mT @ norms[..., None])[..., 0] * outside
+    # Eigenvectors next to the kernel are known up to rounding over their eigenvalue.
+    slack = torch.finfo(d2.dtype).eps ** 0.5 * norms.norm(dim=-1) + _rounding(values, None)[..., 0]
+    return rest.norm(dim=-1) <= slack
+
+
 def nearest_psd(a: Tensor) -> Tensor:
     """
     Nearest positive semidefinite matrix: negative eigenvalues become zero.
@@ -131,6 +167,32 @@ def nearest_psd(a: Tensor) -> Tensor:
             [0., 0.]])
     """
     return spectral(_CLIP, symmetrize(a))
+
+
+def square_root(a: Tensor) -> Tensor:
+    """
+    Symmetric square root of a positive semidefinite matrix: features whose inner products it holds.
+
+    Parameters
+    ----------
+    a : Tensor, shape (*batch, n, n)
+        Symmetric. Negative eigenvalues, and those that are rounding of the largest, count as zero.
+
+    Returns
+    -------
+    Tensor, shape (*batch, n, n)
+
+    Examples
+    --------
+    >>> import torch
+    >>> square_root(torch.tensor([[4.0, 0.0], [0.0, 0.0]]))
+    tensor([[2., 0.],
+            [0., 0.]])
+    """
+    a = symmetrize(a)
+    values, basis = spectrum(a)
+    values = torch.where(values > _rounding(values, None), values, torch.zeros_like(values))
+    return spectral(SQRT, a, Spectrum(values, basis))
 
 
 def nearest_unit_psd(a: Tensor, *, rtol: float | None = None) -> Tensor:
