@@ -204,3 +204,46 @@ def test_bad_input(bad, weights, error, words):
 def test_points_of_the_wrong_shape_for_the_manifold():
     with pytest.raises(rg.ShapeError, match="square"):
         rg.FrechetMean(rg.AngularCKA()).fit(torch.ones(3, 5, 4))
+
+
+@pytest.mark.parametrize(
+    "manifold", [rg.AffineInvariantSPD(), rg.LogEuclideanSPD(), rg.BuresWassersteinSPD()]
+)
+def test_means_of_covariances_are_stationary_and_best(manifold, generator):
+    a = torch.randn(6, 4, 7, dtype=torch.float64, generator=generator)
+    points = a @ a.mT / 7
+    mean = rg.FrechetMean(manifold).fit(points)
+    assert mean.converged_
+    variance = manifold.dist2(mean.mean_, points).mean()
+    for scale in (1e-1, 1e-3):
+        u = scale * manifold.proju(mean.mean_, torch.randn(4, 4, dtype=torch.float64, generator=generator))
+        assert float(manifold.dist2(manifold.expmap(mean.mean_, u), points).mean()) > float(variance)
+    if manifold.flat:
+        assert mean.n_iter_ == 0
+    if manifold.sensitive and not isinstance(manifold, rg.BuresWassersteinSPD):
+        assert mean.unique_
+        assert float(mean.error_bound_) < 1e-10
+
+
+def test_bures_mean_of_networks_with_few_units_is_that_of_their_shapes(generator):
+    # Each Gram matrix has rank 2 of 5; a flow that starts at one of them could not reach a larger rank.
+    reps = [torch.randn(6, 2, dtype=torch.float64, generator=generator) for _ in range(8)]
+    metric = rg.BuresWasserstein()
+    mean = rg.FrechetMean(metric, max_iter=1000).fit(torch.stack([metric.embed(x) for x in reps]))
+    shapes = rg.SizeAndShape(p=5)
+    embedded = torch.stack([shapes.embed(x) for x in reps])
+    start = embedded.mean(0) + 0.1 * shapes.projx(torch.randn(6, 5, dtype=torch.float64, generator=generator))
+    other = rg.FrechetMean(shapes, max_iter=1000, init=start).fit(embedded)
+    assert mean.converged_
+    assert float(mean.variance_) == pytest.approx(float(other.variance_), rel=1e-8)
+
+
+def test_mean_of_subspaces_starts_at_their_leading_directions(generator):
+    manifold = rg.Grassmannian()
+    center = manifold.random(8, 2, dtype=torch.float64, generator=generator).as_subclass(torch.Tensor)
+    noise = torch.randn(10, 8, 2, dtype=torch.float64, generator=generator)
+    points = manifold.expmap(center, 0.1 * manifold.proju(center, noise))
+    mean = rg.FrechetMean(manifold).fit(points)
+    assert mean.converged_
+    assert mean.unique_
+    assert mean.n_iter_ <= 8
