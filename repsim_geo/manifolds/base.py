@@ -320,6 +320,23 @@ class RiemannianManifold(Manifold):
         shape = torch.broadcast_shapes(*batches) + (1,) * (self.ndim * keepdim)
         return value if value.shape == shape else value.expand(shape).contiguous()
 
+    def _spanned(self, x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """
+        Part of `v` orthogonal to `u`, and the squared area of their parallelogram; nan if they are parallel.
+
+        Curvatures take the orthogonal part: a difference of squared products would lose digits with the
+        square of the angle between the two.
+        """
+        uu, vv = self.inner(x, u, keepdim=True), self.inner(x, v, keepdim=True)
+        along = self.inner(x, u, v, keepdim=True) / torch.where(uu > 0, uu, 1.0)
+        rest = v - along * u
+        # Once more: the first difference leaves rounding of v along u.
+        rest = rest - self.inner(x, u, rest, keepdim=True) / torch.where(uu > 0, uu, 1.0) * u
+        height2 = self.inner(x, rest, keepdim=True)
+        parallel = height2 <= (8 * torch.finfo(v.dtype).eps) ** 2 * vv
+        area = torch.where(parallel, torch.nan, uu * height2)
+        return rest, area.flatten(-self.ndim)[..., 0]
+
     def extra_repr(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]  # base returns ""
         """Parameters, for ``repr``."""
         return ""

@@ -167,7 +167,7 @@ class GaussianShapes(RiemannianManifold):
             rotation = Turn(
                 rotation.columns + rotation.columns @ step.columns, rotation.rows + step.rows @ rotation.rows
             )
-        return Aligned(moved.to(x.dtype), rotation)
+        return Aligned(moved, rotation)
 
     def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Squared distance; shape (*batch). Derivatives of first and second order are exact."""
@@ -228,7 +228,8 @@ class GaussianShapes(RiemannianManifold):
 
     def logmap(self, x: Tensor, y: Tensor) -> Tensor:
         """Horizontal vector from `x` to the representative of `y` that is nearest to `x`."""
-        return self.align(x, y).point - x
+        aligned = self.align(x, y).point
+        return (aligned - x.to(aligned.dtype)).to(y.dtype)
 
     # ------------------------------------------------------------------ transport
 
@@ -267,7 +268,7 @@ class GaussianShapes(RiemannianManifold):
     def transp(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         """Parallel transport along the minimal geodesic, returned at the representative `y`."""
         aligned, rotation = self.align(x, y)
-        moved = self.carry(x, aligned - x, v)
+        moved = self.carry(x, (aligned - x.to(aligned.dtype)).to(v.dtype), v)
         return rotate(moved.to(rotation.columns.dtype), rotation.map(lambda r: r.mT)).to(v.dtype)
 
     # ------------------------------------------------------------------ projections
@@ -348,7 +349,7 @@ class GaussianShapes(RiemannianManifold):
 
     def sectional_curvature(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """O'Neill: three quarters of the squared vertical bracket over the squared area; shape (*batch)."""
-        area = self.inner(x, u) * self.inner(x, v) - self.inner(x, u, v).square()
+        v, area = self._spanned(x, u, v)
         a, b, c = (working_precision(w) for w in (x, u, v))
         equations = NormalEquations(a.detach(), a.detach(), torch.finfo(x.dtype).eps)
         vertical = push(a, solve_again(a, equations, pull(b, c)))
@@ -477,7 +478,7 @@ class _AlignedSquaredDistance(torch.autograd.Function):
     @staticmethod
     def forward(manifold: GaussianShapes, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         aligned, (columns, rows) = manifold.align(x, y)
-        return squared_norm(x - aligned, 3), aligned, columns, rows
+        return squared_norm(x.to(aligned.dtype) - aligned, 3).to(x.dtype), aligned, columns, rows
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -492,9 +493,9 @@ class _AlignedSquaredDistance(torch.autograd.Function):
         rotation = Turn(columns, rows)
         if torch.is_grad_enabled():
             aligned, rotation = ctx.manifold.align(x, y)
-        w = 2 * (x - aligned)
+        w = 2 * (x.to(aligned.dtype) - aligned)
         back = rotate(w.to(rotation.columns.dtype), rotation.map(lambda r: r.mT))
-        return w, -back.to(w.dtype)
+        return w.to(x.dtype), -back.to(y.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, Tensor]:

@@ -119,7 +119,7 @@ class Grassmannian(RiemannianManifold):
     def transp(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         """Parallel transport along the minimal geodesic, returned at the frame `y`."""
         aligned, rotation = align(x, y)
-        moved = self.carry(x, _log(working_precision(x), aligned).to(v.dtype), v)
+        moved = self.carry(x, _log(working_precision(x), aligned), v)
         return (working_precision(moved) @ rotation.mT).to(v.dtype)
 
     # ------------------------------------------------------------------ projections
@@ -164,11 +164,11 @@ class Grassmannian(RiemannianManifold):
 
     def sectional_curvature(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Between 0 and 2; nan for parallel vectors; shape (*batch)."""
+        v, area = self._spanned(x, u, v)
         uu, vv, uv = u.mT @ u, v.mT @ v, u.mT @ v
         # |u v' - v u'|^2 and |u'v - v'u|^2, without matrices of m rows and columns.
         outside = 2 * inner(uu, vv, 2) - 2 * inner(uv, uv.mT, 2)
         inside = squared_norm(uv - uv.mT, 2)
-        area = squared_norm(u, 2) * squared_norm(v, 2) - inner(u, v, 2).square()
         return (outside + inside) / 2 / area
 
     def _steepest(self, x: Tensor) -> float:

@@ -99,7 +99,8 @@ class Quotient(RiemannianManifold):
 
     def logmap(self, x: Tensor, y: Tensor) -> Tensor:
         """Horizontal vector from `x` to the representative of `y` that is nearest to `x`."""
-        return self.total.logmap(x, self.action.align(x, y).matrix)
+        aligned = self.action.align(x, y).matrix
+        return self.total.logmap(x.to(aligned.dtype), aligned).to(y.dtype)
 
     def cdist(self, x: Tensor, y: Tensor) -> Tensor:
         """
@@ -170,7 +171,7 @@ class Quotient(RiemannianManifold):
     def transp(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         """Parallel transport along the minimal geodesic, returned at the representative `y`."""
         aligned, rotation = self.action.align(x, y)
-        moved = self.carry(x, self.total.logmap(x, aligned), v)
+        moved = self.carry(x, self.total.logmap(x.to(aligned.dtype), aligned).to(v.dtype), v)
         return (moved.to(rotation.dtype) @ rotation.mT).to(v.dtype)
 
     # ------------------------------------------------------------------ projections
@@ -233,7 +234,7 @@ class Quotient(RiemannianManifold):
 
     def sectional_curvature(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """O'Neill: that of the total space plus three quarters of the squared bracket; shape (*batch)."""
-        area = self.inner(x, u) * self.inner(x, v) - self.inner(x, u, v).square()
+        v, area = self._spanned(x, u, v)
         bracket = squared_norm(self.action.bracket(x, u, v), 2)
         return self.total.sectional_curvature(x, u, v) + 3 * bracket / area
 
@@ -309,7 +310,7 @@ class _AlignedSquaredDistance(torch.autograd.Function):
     @staticmethod
     def forward(manifold: Quotient, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         aligned, rotation = manifold.action.align(x, y)
-        return manifold.total.dist2(x, aligned), aligned, rotation
+        return manifold.total.dist2(x.to(aligned.dtype), aligned).to(x.dtype), aligned, rotation
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -325,8 +326,10 @@ class _AlignedSquaredDistance(torch.autograd.Function):
         manifold, total = ctx.manifold, ctx.manifold.total
         if torch.is_grad_enabled():
             aligned, rotation = manifold.action.align(x, y)
-        u, v = total.logmap(x, aligned), total.logmap(aligned, x)
-        return -2 * total.rgrad2egrad(x, u), -2 * total.rgrad2egrad(y, v) @ rotation.mT.to(v.dtype)
+        here = x.to(aligned.dtype)
+        u, v = total.logmap(here, aligned), total.logmap(aligned, here)
+        gx, gy = -2 * total.rgrad2egrad(here, u), -2 * total.rgrad2egrad(aligned, v)
+        return gx.to(x.dtype), (gy @ rotation.mT.to(gy.dtype)).to(y.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, Tensor]:

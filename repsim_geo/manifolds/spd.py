@@ -218,10 +218,10 @@ class AffineInvariantSPD(SPD):
 
     def sectional_curvature(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Minus a quarter of the squared commutator: -1/2 to 0; nan for parallel vectors; shape (*batch)."""
+        v, area = self._spanned(x, u, v)
         factor = _factor(x)
         a, b = _whitened(factor, u), _whitened(factor, v)
-        area = squared_norm(a, 2) * squared_norm(b, 2) - inner(a, b, 2).square()
-        return (-squared_norm(a @ b - b @ a, 2) / 4 / area).to(u.dtype)
+        return (-squared_norm(a @ b - b @ a, 2) / 4).to(u.dtype) / area
 
 
 def _factor(x: Tensor) -> Tensor:

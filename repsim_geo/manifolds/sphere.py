@@ -190,7 +190,7 @@ class UnitSphere(InSubspace):
 
     def sectional_curvature(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """One; nan where `u` and `v` are parallel; shape (*batch)."""
-        area = self.inner(x, u) * self.inner(x, v) - self.inner(x, u, v).square()
+        _, area = self._spanned(x, u, v)
         return area / area
 
     def uniqueness_radius(self, x: Tensor) -> Tensor:

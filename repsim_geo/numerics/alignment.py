@@ -209,8 +209,8 @@ def align(x: Tensor, y: Tensor, *, special: bool = False) -> Aligned:
     Returns
     -------
     Aligned
-        ``matrix``, shape (*batch, m, p), in the dtype of the input, and ``rotation``, shape
-        (*batch, p, p), in working precision. Differentiable.
+        ``matrix``, shape (*batch, m, p), and ``rotation``, shape (*batch, p, p), both in working precision:
+        the difference to `x` is formed before anything is rounded. Differentiable.
 
     Notes
     -----
@@ -225,7 +225,7 @@ def align(x: Tensor, y: Tensor, *, special: bool = False) -> Aligned:
     q, s, basis = _PolarFactor.apply(cross, special)
     moved = b @ q
     turn = _last_turn(a.detach(), moved.detach(), (q.mT @ cross).detach(), s, basis)
-    return Aligned((moved + moved @ turn).to(x.dtype), q + q @ turn)
+    return Aligned(moved + moved @ turn, q + q @ turn)
 
 
 def _last_turn(x: Tensor, y: Tensor, p: Tensor, eigenvalues: Tensor, basis: Tensor) -> Tensor:
