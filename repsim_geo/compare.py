@@ -55,5 +55,7 @@ def compare(x: Any, y: Any, method: Method = "angular_cka", **options: Any) -> T
     metric = as_metric(method, **options)
     a, b = _checks.as_activations(x, "x"), _checks.as_activations(y, "y")
     _checks.check_pair(a, b, "compare()", batched=not metric.takes_repeats)
+    for w, name in ((a, "x"), (b, "y")):
+        metric.check_input(w, name)
     metric = metric.resolve([a, b])
     return metric.between(metric.prepare(a), metric.prepare(b))

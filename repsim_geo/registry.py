@@ -37,6 +37,7 @@ class _Entry:
 
 
 _ENTRIES: dict[str, _Entry] = {}
+_SCORES = ("hsic", "svcca", "pwcca", "nbs", "canonical_correlations")
 
 
 def register_metric(key: str, factory: Callable[..., RepresentationMetric]) -> None:
@@ -173,6 +174,11 @@ def _by_name(name: str, options: dict[str, Any]) -> RepresentationMetric:
             _normal(name), known, n=1
         )
         hint = f" Did you mean {near[0]!r}?" if near else ""
+        if _normal(name) in _SCORES:
+            raise UnknownMetricError(
+                f"{name!r} is a similarity score, not a distance: call repsim_geo.{_normal(name)}(x, y). "
+                f"Known distances: {', '.join(_ENTRIES)}."
+            )
         raise UnknownMetricError(f"no metric called {name!r}.{hint} Known: {', '.join(_ENTRIES)}.")
     factory = _ENTRIES[key].factory
     known = _options(factory)

@@ -9,7 +9,6 @@ All of them compute in float64 where the device has it, and answer in the dtype 
 
 from __future__ import annotations
 
-import warnings
 from numbers import Real
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from repsim_geo import _checks
+from repsim_geo._warnings import warn_user
 from repsim_geo.embeddings.activations import ToWidth, largest_entry
 from repsim_geo.errors import DegenerateRepresentationError, DegenerateRepresentationWarning, ShapeError
 from repsim_geo.invariances import SCALE, TRANSLATION
@@ -427,12 +427,11 @@ def _check_room(x: Tensor, y: Tensor, kx: int, ky: int, caller: str, what: str =
             "and a smaller variance."
         )
     if m - 1 < kx + ky:
-        warnings.warn(
+        warn_user(
             f"{caller} with {m} rows, {kx} and {ky} {what}: two unrelated networks have at least "
             f"{kx + ky - m + 1} correlations of 1 for lack of rows. Record more inputs or keep fewer "
             f"{what}.",
             DegenerateRepresentationWarning,
-            stacklevel=3,
         )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from torch import Tensor, nn
 
+from repsim_geo._warnings import warn_user
 from repsim_geo.embeddings.activations import ToWidth
 from repsim_geo.errors import DegenerateRepresentationError, DegenerateRepresentationWarning, ShapeError
 from repsim_geo.kernels.base import Kernel
@@ -132,13 +131,12 @@ class Ridge(nn.Module):
                 "example ridge=1e-3 (in units of the mean eigenvalue), or record more inputs or units."
             )
         if missing:
-            warnings.warn(
+            warn_user(
                 f"{missing} of {n} eigenvalues are nothing but the ridge, and each adds a logarithm of it to "
                 "the distance: the value depends on the ridge and on ranks more than on the data. Compare "
                 "only values of equal ridge, inputs and widths, or take a metric without logarithms, such as "
                 "'bures_wasserstein'.",
                 DegenerateRepresentationWarning,
-                stacklevel=2,
             )
 
     def extra_repr(self) -> str:

@@ -304,7 +304,7 @@ def _unit(a: Tensor, before: Tensor) -> Tensor:
         limit = torch.linalg.vector_norm(before, dim=trailing(2), keepdim=True)
         if bool((size <= 16 * a.shape[-1] * torch.finfo(a.dtype).eps * limit).any()):
             raise DegenerateRepresentationError(
-                "nothing is left of the dissimilarities after subtracting their mean: all inputs are equally "
-                "far from each other. Use other inputs, or centered=False."
+                "nothing is left of the dissimilarities: they are zero or, after subtracting their mean, all "
+                "inputs are equally far from each other. Use other inputs, or centered=False."
             )
     return a / size

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+from repsim_geo._warnings import warn_user
+from repsim_geo.errors import DegenerateRepresentationWarning
 from repsim_geo.invariances import ORTHOGONAL, SCALE, TRANSLATION, closure
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.facts import Facts
 from repsim_geo.kernels.length_scales import LengthScale, as_length_scale, positive
+from repsim_geo.numerics.dissimilarities import upper_triangle
+from repsim_geo.numerics.tracing import readable
 
 
 class Radial(Kernel):
@@ -43,13 +49,27 @@ class Radial(Kernel):
     def _exponent(self, x: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__}._exponent is not written")
 
+    def _seen(self, x: Tensor) -> Tensor:
+        """Exponents; warns where no input sees another, so that all networks look the same."""
+        q = self._exponent(x)
+        if readable(q) and q.shape[-1] > 1:
+            nearest = upper_triangle(q.detach()).amin(-1)
+            if bool((nearest > -math.log(torch.finfo(q.dtype).eps)).any()):
+                warn_user(
+                    f"with length_scale={self.length_scale} no two inputs resemble each other: the Gram "
+                    "matrix is the identity up to rounding, as it is of any other network. Take a longer scale; "
+                    "the median distance is the default.",
+                    DegenerateRepresentationWarning,
+                )
+        return q
+
     def forward(self, x: Tensor) -> Tensor:
         """Gram matrix; shape (*batch, m, m)."""
-        return (-self._exponent(x)).exp()
+        return (-self._seen(x)).exp()
 
     def squared_distances(self, x: Tensor) -> Tensor:
         """Squared distances in feature space, ``2 - 2 k``; shape (*batch, m, m)."""
-        return -2 * torch.expm1(-self._exponent(x))
+        return -2 * torch.expm1(-self._seen(x))
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""

@@ -22,7 +22,7 @@ from repsim_geo.numerics.tracing import any_true
 
 # After so many steps only so many of the best starts go on.
 _HEATS = ((10, 16), (15, 4))
-_CLIMBING = 40
+_CLIMBING = 200
 _SEED = 0
 # Elements of one intermediate tensor of the search; larger batches are searched in parts.
 _SEARCH_ELEMENTS = 2**22

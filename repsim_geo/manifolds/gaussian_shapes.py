@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repsim_geo._warnings import warn_user
 from repsim_geo.errors import CutLocusWarning, ShapeError
 from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
 from repsim_geo.manifolds.gaussian_group import (
@@ -23,7 +23,7 @@ from repsim_geo.manifolds.gaussian_group import (
     rotate_by,
     solve_again,
 )
-from repsim_geo.manifolds.gaussian_search import best_rotation, lower_bound2, search
+from repsim_geo.manifolds.gaussian_search import best_rotation, like, lower_bound2, search
 from repsim_geo.numerics.alignment import cayley, finite_svd, working_precision
 from repsim_geo.numerics.norms import inner, safe_sqrt, squared_norm, with_axes
 from repsim_geo.numerics.tracing import any_true, readable
@@ -163,6 +163,9 @@ class GaussianShapes(RiemannianManifold):
         equations = NormalEquations(a.detach(), moved.detach(), torch.finfo(x.dtype).eps)
         for _ in range(3):
             step = newton_step(equations, a, moved).map(cayley)
+            # Where the search has not come to rest, Newton's method may lead away: stay there.
+            worse = _farther(a.detach(), rotate_by(moved, step).detach(), moved.detach())
+            step = step.map(lambda s, worse=worse: torch.where(like(worse, s), 0.0, s))
             moved = rotate_by(moved, step)
             rotation = Turn(
                 rotation.columns + rotation.columns @ step.columns, rotation.rows + step.rows @ rotation.rows
@@ -254,12 +257,11 @@ class GaussianShapes(RiemannianManifold):
         if not any_true(broken):
             return moved
         if readable(broken):
-            warnings.warn(
+            warn_user(
                 "parallel transport through a point of larger symmetry does not exist; the vector was "
                 "projected and rescaled instead. Take shorter steps, or fewer columns p, if the direction "
                 "matters.",
                 CutLocusWarning,
-                stacklevel=3,
             )
         flat = self.proju(end, v)
         rest = self.norm(end, flat, keepdim=True)
@@ -376,6 +378,12 @@ class GaussianShapes(RiemannianManifold):
         if not within(u - self.proju(x, u), u, 3, atol, rtol):
             return False, "not horizontal: not orthogonal to the orbit of x, or not finite"
         return True, None
+
+
+def _farther(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """Whether y is farther from x than z is, by more than rounding; shape (*batch)."""
+    size = squared_norm(x, 3) + squared_norm(z, 3)
+    return squared_norm(x - y, 3) - squared_norm(x - z, 3) > 64 * torch.finfo(x.dtype).eps * size
 
 
 def _check_starts(starts: int) -> None:

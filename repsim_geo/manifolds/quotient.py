@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from repsim_geo._warnings import warn_user
 from repsim_geo.errors import CutLocusWarning
 from repsim_geo.manifolds.actions import Action, Orthogonal
 from repsim_geo.manifolds.base import BLOCK_ELEMENTS, RiemannianManifold, point_shape, within
@@ -157,12 +157,11 @@ class Quotient(RiemannianManifold):
     def _projected(self, end: Tensor, v: Tensor, length: Tensor, broken: Tensor) -> Tensor:
         """Stand-in for parallel transport through a singular point: the horizontal part, at full length."""
         if readable(broken):
-            warnings.warn(
+            warn_user(
                 "parallel transport through a point of deficient rank does not exist; the vector was "
                 "projected and rescaled instead. Take shorter steps, or fewer columns p, if the direction "
                 "matters.",
                 CutLocusWarning,
-                stacklevel=4,
             )
         v = self.proju(end, v)
         rest = self.norm(end, v, keepdim=True)

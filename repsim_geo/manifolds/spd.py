@@ -11,7 +11,7 @@ from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
 from repsim_geo.manifolds.first_variation import squared_distance
 from repsim_geo.numerics.alignment import finite_eigenvalues, finite_svd, working_precision
 from repsim_geo.numerics.centering import symmetrize
-from repsim_geo.numerics.norms import inner, squared_norm, with_axes
+from repsim_geo.numerics.norms import inner, safe_sqrt, squared_norm, with_axes
 from repsim_geo.numerics.symmetric import (
     EXP,
     LOG,
@@ -168,6 +168,12 @@ class AffineInvariantSPD(SPD):
     def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Squared distance; shape (*batch). Derivatives of first and second order are exact."""
         return squared_distance(self, x, y, keepdim=keepdim)
+
+    def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
+        """Distance; shape (*batch). Zero, with zero gradient, below the rounding of a logarithm."""
+        d2 = self.dist2(x, y, keepdim=keepdim)
+        rounding2 = (8 * torch.finfo(torch.float64).eps) ** 2 * x.shape[-1]
+        return safe_sqrt(torch.where(d2 <= rounding2, 0.0, d2))
 
     def expmap(self, x: Tensor, u: Tensor) -> Tensor:
         """``l exp(l^-1 u l^-T) l'`` with the Cholesky factor l of `x`."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import torch
 from torch import Tensor
 
+from repsim_geo._warnings import warn_user
 from repsim_geo.errors import CutLocusWarning
 from repsim_geo.manifolds.base import BLOCK_ELEMENTS, InSubspace, point_shape, within
 from repsim_geo.numerics.alignment import working_precision
@@ -131,11 +131,10 @@ class UnitSphere(InSubspace):
         if any_true(opposite):
             d = torch.where(opposite, self._some_direction(x).expand_as(d), d)
             if readable(opposite):
-                warnings.warn(
+                warn_user(
                     "logmap of antipodal points: every direction is a shortest path, one was chosen. "
                     "Perturb a point if the choice matters.",
                     CutLocusWarning,
-                    stacklevel=2,
                 )
         small = t < 1e-2
         length = safe_norm(torch.where(small, 1.0, d), self.ndim, keepdim=True)

@@ -70,7 +70,7 @@ class AngularCKA(RepresentationMetric, UnitSphere):
         # Two inputs have one centered Gram matrix, up to scale.
         self.fewest_rows = 4 if debiased else 3
 
-    def in_image(self, point: Tensor) -> Tensor:
+    def _in_image(self, point: Tensor) -> Tensor:
         """
         Whether a Gram matrix of some activations has this direction; shape (*batch).
 

@@ -12,7 +12,7 @@ from repsim_geo import _checks
 from repsim_geo.embeddings.rdm import DISSIMILARITIES, RDM, UnitRDM, WhitenedRDM
 from repsim_geo.errors import ShapeError
 from repsim_geo.kernels.base import Kernel
-from repsim_geo.kernels.linear import as_kernel
+from repsim_geo.kernels.linear import Linear, as_kernel
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.metrics.base import MetricCard, RepresentationMetric
 from repsim_geo.numerics.cones import (
@@ -38,7 +38,7 @@ class AngularRDM(RepresentationMetric, UnitSphere):
         Between the responses to two inputs: squared or plain Euclidean distance, one minus Pearson's
         correlation over units, one minus the cosine.
     centered : bool
-        Subtract the mean dissimilarity: additive constants go unnoticed.
+        Subtract the mean dissimilarity, unweighted, before anything else: additive constants go unnoticed.
     whitened : bool
         Compare in coordinates in which estimates of squared distances have independent errors.
     noise_covariance : Tensor, shape (m, m), optional
@@ -115,6 +115,11 @@ class AngularRDM(RepresentationMetric, UnitSphere):
         ShapeError
             Not square, or fewer than 3 inputs.
         """
+        if getattr(d, "ndim", 2) == 1:
+            raise ShapeError(
+                f"d must be a square matrix of dissimilarities, got a vector of {len(d)}. "
+                "scipy.spatial.distance.squareform turns a condensed vector into one."
+            )
         d = _checks.as_activations(d, "d")
         if d.shape[-1] != d.shape[-2] or d.shape[-1] < self.fewest_rows:
             raise ShapeError(
@@ -125,7 +130,7 @@ class AngularRDM(RepresentationMetric, UnitSphere):
         to_point: Any = self.embedding
         return to_point[1](Hollow().project(d))
 
-    def in_image(self, point: Tensor) -> Tensor:
+    def _in_image(self, point: Tensor) -> Tensor:
         """
         Whether some responses have these dissimilarities, up to their size; shape (*batch).
 
@@ -157,7 +162,13 @@ class AngularRDM(RepresentationMetric, UnitSphere):
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""
-        return f"{self.dissimilarity!r}, centered={self.centered}, whitened={self.whitened}"
+        steps: Any = self.embedding
+        shown = [repr(self.dissimilarity), f"centered={self.centered}", f"whitened={self.whitened}"]
+        if type(steps[0].kernel) is not Linear:
+            shown.append(f"kernel={steps[0].kernel}")
+        if self.whitened and steps[1].root is not None:
+            shown.append("noise_covariance=...")
+        return ", ".join(shown)
 
     @property
     def card(self) -> MetricCard:

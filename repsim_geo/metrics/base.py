@@ -182,7 +182,23 @@ class RepresentationMetric:
         Returns
         -------
         Tensor, shape (*batch), bool
+
+        Raises
+        ------
+        NotOnManifoldError
+            A tensor that is no point at all, such as activations.
         """
+        manifold: Any = self
+        ok, reason = manifold.check_point_on_manifold(point, explain=True, atol=1e-4, rtol=1e-4)
+        if not ok:
+            raise NotOnManifoldError(
+                f"point must lie on the manifold of {type(self).__name__}: {reason}. Use embed(x) or "
+                "projx(x)."
+            )
+        return self._in_image(point)
+
+    def _in_image(self, point: Tensor) -> Tensor:
+        """Whether some representation has a point of the manifold; shape (*batch)."""
         raise NotImplementedError(
             f"{type(self).__name__}.in_image is not written; check_point_on_manifold asks less"
         )
@@ -210,7 +226,7 @@ class RepresentationMetric:
         if not bool(self.in_image(point).all()):
             raise NotOnManifoldError(
                 f"the point is on the manifold of {type(self).__name__}, but no activations have it: "
-                "in_image is False. Project it first, for example with nearest_psd, or take a point between."
+                "in_image is False. Only points of data, and what is nearest to them, can be realized."
             )
         with torch.no_grad():
             return self._realize(point)
@@ -226,12 +242,29 @@ class RepresentationMetric:
 
     def _checked(self, x: Any) -> Tensor:
         x = _checks.as_activations(x)
-        _checks.check_rows(x, self.fewest_rows, type(self).__name__)
-        if readable(x):
-            _checks.check_finite(x)
-            if not self.constant_is_a_point:
-                _checks.check_varies(x)
+        self.check_input(x)
         return x
+
+    def check_input(self, x: Tensor, name: str = "x") -> None:
+        """
+        Refuse activations that have no point.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, m, d)
+        name : str
+            What to call them.
+
+        Raises
+        ------
+        ShapeError, ValueError, DegenerateRepresentationError
+            As `embed`.
+        """
+        _checks.check_rows(x, self.fewest_rows, type(self).__name__, name)
+        if readable(x):
+            _checks.check_finite(x, name)
+            if not self.constant_is_a_point:
+                _checks.check_varies(x, name)
 
 
 class ScaledMetric(RepresentationMetric):
@@ -256,9 +289,41 @@ class ScaledMetric(RepresentationMetric):
         low, high = card.range
         return replace(card, unit=f"{card.unit}, times {scale:g}", range=(scale * low, scale * high))
 
+    @property
+    def takes_repeats(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]  # asked of the inside
+        """Whether the metric inside takes repeats."""
+        return self._inside.takes_repeats
+
     def embed(self, x: Any) -> Tensor:
         """Point of the metric inside; shape (*batch, *point)."""
         return self._inside.embed(x)
+
+    def prepare(self, x: Any) -> Tensor:
+        """What the metric inside prepares."""
+        return self._inside.prepare(x)
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Scaled distance of two prepared representations; shape (*batch)."""
+        return self._scale(self._inside.between(a, b))
+
+    def between_all(self, a: Tensor, b: Tensor) -> Tensor:
+        """Scaled distances of two stacks of prepared representations; shape (n, k)."""
+        return self._scale(self._inside.between_all(a, b))
+
+    def _scale(self, d: Tensor) -> Tensor:
+        return d * self.manifold.scale.to(d)
+
+    def in_image(self, point: Tensor) -> Tensor:
+        """Whether the metric inside has this point; shape (*batch)."""
+        return self._inside.in_image(point)
+
+    def realize(self, point: Tensor) -> Any:
+        """Activations of a point of the metric inside."""
+        return self._inside.realize(point)
+
+    def check_input(self, x: Tensor, name: str = "x") -> None:
+        """Refuse what the metric inside refuses."""
+        self._inside.check_input(x, name)
 
     def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Scaled distance of points; shape (*batch)."""

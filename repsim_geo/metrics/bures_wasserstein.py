@@ -76,7 +76,8 @@ class BuresWasserstein(SecondMoments, BuresWassersteinSPD):
         super().resolve(reps)
         if self.p is not None:
             return self
-        other = copy.deepcopy(self)
+        # Shallow: the kernel, with what it learns, stays the same.
+        other = copy.copy(self)
         other._width = min(reps[0].shape[-2] - 1, max(x.shape[-1] for x in reps))
         return other
 
@@ -108,7 +109,7 @@ class BuresWasserstein(SecondMoments, BuresWassersteinSPD):
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""
-        return f"{self.mode!r}, p={self.p}"
+        return self._shown()
 
     @property
     def card(self) -> MetricCard:

@@ -105,7 +105,7 @@ class LinearSubspace(RepresentationMetric, Grassmannian):
         squares = principal_angles(a, b).square().sum(-1) + more * (math.pi / 2) ** 2
         return squares.sqrt()
 
-    def in_image(self, point: Tensor) -> Tensor:
+    def _in_image(self, point: Tensor) -> Tensor:
         """Yes: a frame is a representation that spans its space; shape (*batch)."""
         return self._all(point)
 

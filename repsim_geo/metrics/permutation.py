@@ -37,7 +37,7 @@ class _Matched(RepresentationMetric):
         other._set_width(max(x.shape[-1] for x in reps))
         return other
 
-    def in_image(self, point: Tensor) -> Tensor:
+    def _in_image(self, point: Tensor) -> Tensor:
         """Yes: columns are units; shape (*batch)."""
         return self._all(point)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from repsim_geo._warnings import warn_user
 from repsim_geo.embeddings.activations import Center, ToWidth, Unit, Whiten
 from repsim_geo.errors import DegenerateRepresentationWarning, ShapeError
 from repsim_geo.invariances import AFFINE, ORTHOGONAL, SCALE, TRANSLATION, Invariance, closure
@@ -63,7 +63,7 @@ class _Shape(RepresentationMetric):
             check_room_to_whiten(*x.shape[-2:], self.p, f"{type(self).__name__}(whiten=1)")
         return x
 
-    def in_image(self, point: Tensor) -> Tensor:
+    def _in_image(self, point: Tensor) -> Tensor:
         """
         Whether some activations have this shape; shape (*batch).
 
@@ -193,12 +193,11 @@ def check_room_to_whiten(m: int, d: int, p: int | None, metric: str) -> None:
             "data are the same up to a linear map. Record more inputs, or keep fewer principal components."
         )
     if m - 1 < 2 * width:
-        warnings.warn(
+        warn_user(
             f"{metric} with {m} rows and {width} columns: two unrelated networks share at least "
             f"{2 * width - m + 1} directions for lack of rows, so distances are too small. Record more "
             "inputs, or keep fewer principal components.",
             DegenerateRepresentationWarning,
-            stacklevel=4,
         )
 
 

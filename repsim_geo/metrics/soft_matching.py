@@ -125,7 +125,7 @@ class SoftMatching(RepresentationMetric, Quotient):
         a, b = (w * math.sqrt(w.shape[-1]) for w in (a, b))
         return safe_sqrt(squared_wasserstein(a, b))
 
-    def in_image(self, point: Tensor) -> Tensor:
+    def _in_image(self, point: Tensor) -> Tensor:
         """Yes: columns are units, all of the same mass; shape (*batch)."""
         return self._all(point)
 

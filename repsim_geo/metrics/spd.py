@@ -53,7 +53,7 @@ class SecondMoments(RepresentationMetric):
         """Second moment that a point stands for."""
         return point
 
-    def in_image(self, point: Tensor) -> Tensor:
+    def _in_image(self, point: Tensor) -> Tensor:
         """Whether some activations have this second moment; shape (*batch)."""
         moment = self._moment(point)
         real = is_psd(moment)
@@ -82,6 +82,10 @@ class SecondMoments(RepresentationMetric):
     def _moments(self) -> Any:
         return self.embedding
 
+    def _shown(self) -> str:
+        kernel = f", kernel={self._moments.kernel}" if self.mode == "gram" else ""
+        return f"{self.mode!r}, p={self.p}{kernel}"
+
     @property
     def _unit(self) -> str:
         return self._moments.kernel.unit if self.mode == "gram" else "same unit as the activations"
@@ -101,7 +105,7 @@ class Regularized(SecondMoments):
     ) -> nn.Module:
         moments = self._second_moment(mode, p, kernel)
         ridge = _RIDGE[mode] if ridge is None else ridge
-        if not isinstance(ridge, Real) or isinstance(ridge, bool) or not ridge >= 0:
+        if not isinstance(ridge, Real) or isinstance(ridge, bool) or not 0 <= ridge < math.inf:
             raise ValueError(
                 f"ridge must be zero or positive, or None, got {ridge!r}. None is {_RIDGE['gram']:g} times "
                 "the mean eigenvalue for Gram matrices, and 0 for covariances."
@@ -138,4 +142,7 @@ class Regularized(SecondMoments):
 
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""
-        return f"{self.mode!r}, p={self.p}, ridge={self.ridge.ridge:g}, scale_free={self.scale_free}"
+        return (
+            f"{self._shown()}, ridge={self.ridge.ridge:g}, relative={self.ridge.relative}, "
+            f"scale_free={self.scale_free}"
+        )

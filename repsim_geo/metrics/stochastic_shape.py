@@ -166,7 +166,7 @@ class StochasticShape(RepresentationMetric, GaussianShapes):
             aliases=("gaussian_stochastic_metric", "stochastic_shape_metric"),
         )
 
-    def in_image(self, point: Tensor) -> Tensor:
+    def _in_image(self, point: Tensor) -> Tensor:
         """Whether some responses have this point: a part without weight must be zero; shape (*batch)."""
         means, factors = point[..., 0, :].abs().amax((-2, -1)), point[..., 1:, :].abs().amax((-3, -2, -1))
         return ((means == 0) | (self.mean_weight > 0)) & ((factors == 0) | (self.mean_weight < 2))

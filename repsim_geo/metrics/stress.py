@@ -63,7 +63,7 @@ class Stress(RepresentationMetric, Flat):
         self.embedding = DistanceMatrix(as_kernel(kernel), rescale=rescale)
         self.constant_is_a_point = not rescale
 
-    def in_image(self, point: Tensor) -> Tensor:
+    def _in_image(self, point: Tensor) -> Tensor:
         """
         Whether some points have these distances; shape (*batch).
 

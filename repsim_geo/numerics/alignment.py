@@ -188,11 +188,15 @@ def check_same_size(x: Tensor, y: Tensor) -> None:
     ------
     ShapeError
     """
-    if x.shape[-2:] != y.shape[-2:]:
+    if x.shape[-2] != y.shape[-2]:
         raise ShapeError(
-            f"shapes must have the same rows and columns, got {tuple(x.shape[-2:])} and "
-            f"{tuple(y.shape[-2:])}. "
-            "Embed both with one metric whose width p is given, or through metric.resolve([x, y])."
+            f"points must describe the same inputs: got {x.shape[-2]} rows and {y.shape[-2]} rows. "
+            "Select the common inputs first."
+        )
+    if x.shape[-1] != y.shape[-1]:
+        raise ShapeError(
+            f"points must have equally many columns, got {x.shape[-1]} and {y.shape[-1]}. Embed both with "
+            "one width (or dimension) given to the metric, or through metric.resolve([x, y]), as compare() does."
         )
 
 

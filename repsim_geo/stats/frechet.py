@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,9 @@ from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
 from repsim_geo._extras import need
+from repsim_geo._warnings import warn_user
 from repsim_geo.errors import ConvergenceWarning, NotOnManifoldError, ShapeError
-from repsim_geo.numerics.alignment import working_precision
+from repsim_geo.numerics.alignment import finite_svd, working_precision
 from repsim_geo.numerics.angles import inverse_sinc, one_minus_cos, sinc
 from repsim_geo.numerics.norms import trailing, with_axes
 
@@ -220,22 +220,21 @@ class FrechetMean(BaseEstimator):
         self.gradient_norm_ = _inner(manifold, mean, gradient).sqrt()
         self.variance_ = (weights * distances.square()).sum(-1)
         self.radius_ = distances.amax(-1)
-        goal = _goal(tol, self.variance_, points, manifold.ndim)
+        goal = _goal(manifold, tol, self.variance_, points)
         self.converged_ = bool((self.gradient_norm_ <= goal).all())
         # What is computed as the gradient has rounding of its own.
-        gradient_norm = self.gradient_norm_ + _rounding(points, manifold.ndim)
+        gradient_norm = self.gradient_norm_ + _rounding(manifold, points)
         self.error_bound_ = _error_bound(manifold, mean, distances, weights, gradient_norm)
         radius = getattr(manifold, "uniqueness_radius", None)
         proven = self.converged_ and radius is not None and bool((self.radius_ < radius(mean)).all())
         self.unique_ = True if proven else None
         if not self.converged_:
             worst = float((self.gradient_norm_ / goal).max())
-            warnings.warn(
+            warn_user(
                 f"FrechetMean stopped after {self.n_iter_} iterations with gradient norm "
                 f"{float(self.gradient_norm_.max()):.3g}, {worst:.3g} times the tolerance. "
                 "The estimate is in mean_; raise max_iter or set tol.",
                 ConvergenceWarning,
-                stacklevel=4,  # past fit, and past the frame that no_grad puts around it
             )
 
 
@@ -260,15 +259,19 @@ def _take(points: Tensor, index: Tensor, ndim: int) -> Tensor:
     return points.take_along_dim(with_axes(index, ndim + 1), -ndim - 1).squeeze(-ndim - 1)
 
 
-def _goal(tol: float, variance: Tensor, points: Tensor, ndim: int) -> Tensor:
+def _goal(manifold: Manifold, tol: float, variance: Tensor, points: Tensor) -> Tensor:
     """Gradient norm to reach: relative to the spread, but not below the rounding of the points themselves."""
-    return tol * variance.sqrt() + _rounding(points, ndim)
+    return tol * variance.sqrt() + _rounding(manifold, points)
 
 
-def _rounding(points: Tensor, ndim: int) -> Tensor:
+def _rounding(manifold: Manifold, points: Tensor) -> Tensor:
     """Rounding of a mean logarithm."""
-    size = torch.linalg.vector_norm(points, dim=trailing(ndim)).amax(-1)
-    return 8 * torch.finfo(points.dtype).eps * size
+    eps = 8 * torch.finfo(points.dtype).eps
+    if getattr(manifold, "sensitive", False) and getattr(manifold, "full_rank", False):
+        # Logarithms of eigenvalues, whose rounding is that of the largest relative to the smallest.
+        s = finite_svd(points)[1]
+        return eps * (s[..., 0] / s[..., -1]).amax(-1) * points.shape[-1] ** 0.5
+    return eps * torch.linalg.vector_norm(points, dim=trailing(manifold.ndim)).amax(-1)
 
 
 def _medoid(manifold: Manifold, points: Tensor, weights: Tensor) -> Tensor:
@@ -295,7 +298,7 @@ def _karcher_flow(
     size = torch.ones_like(variance)
     recent = [variance]
     for n_iter in range(max_iter):
-        if bool((_inner(manifold, x, pull).sqrt() <= _goal(tol, variance, points, ndim)).all()):
+        if bool((_inner(manifold, x, pull).sqrt() <= _goal(manifold, tol, variance, points)).all()):
             return x, n_iter
         step = with_axes(size, ndim) * pull
         trial = manifold.retr(x, step)
@@ -311,13 +314,17 @@ def _karcher_flow(
 
 
 def _curvature_step(manifold: Manifold, x: Tensor, step: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """Step size that the change of the gradient over the last step suggests, at least 1 and at most 100."""
+    """
+    Step size that the change of the gradient over the last step suggests, at most 100.
+
+    Without negative curvature it is at least 1; with it, a step of 1 can overshoot for ever.
+    """
     step, before = manifold.proju(x, step), manifold.proju(x, before)
     bent = manifold.inner(x, step, before - after, keepdim=True).reshape(
         step.shape[: step.dim() - manifold.ndim]
     )
     return torch.where(bent > 0, _inner(manifold, x, step) / torch.where(bent > 0, bent, 1.0), 1.0).clamp(
-        1, 100
+        1e-6, 100
     )
 
 
