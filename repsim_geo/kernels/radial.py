@@ -57,8 +57,8 @@ class Radial(Kernel):
             if bool((nearest > -math.log(torch.finfo(q.dtype).eps)).any()):
                 warn_user(
                     f"with length_scale={self.length_scale} no two inputs resemble each other: the Gram "
-                    "matrix is the identity up to rounding, as it is of any other network. Take a longer scale; "
-                    "the median distance is the default.",
+                    "matrix is the identity up to rounding, as it is of any other network. Take a longer "
+                    "scale; the median distance is the default.",
                     DegenerateRepresentationWarning,
                 )
         return q

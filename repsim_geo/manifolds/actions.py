@@ -209,7 +209,8 @@ class SpecialOrthogonal(Orthogonal):
             middle = (low + high) / 2
             inside = short_of_it(middle)
             low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
-        return torch.where(high >= 2.0**_HALVINGS, 0.0, 1 / high).to(dtype)
+        finite = (s.isfinite() & n.isfinite()).all(-1).all(-1)
+        return torch.where(finite, torch.where(high >= 2.0**_HALVINGS, 0.0, 1 / high), torch.nan).to(dtype)
 
     def mismatch(self, p: int, rank: int) -> str | None:
         """Say what is wrong with dividing out this group for p columns of at most this rank, or None."""

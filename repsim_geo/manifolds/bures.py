@@ -187,7 +187,7 @@ class _Root:
         values, basis = spectrum(self.x)
         floor = x.shape[-1] * torch.finfo(x.dtype).eps * values.abs().amax(-1, keepdim=True)
         # What is as small as the rounding of the largest eigenvalue is rounding; a root would blow it up.
-        self.eigen = Spectrum(torch.where(values > floor, values, torch.zeros_like(values)), basis)
+        self.eigen = Spectrum(torch.where(values <= floor, torch.zeros_like(values), values), basis)
 
     @property
     def factor(self) -> Tensor:

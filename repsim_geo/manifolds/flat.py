@@ -74,7 +74,7 @@ class Flat(InSubspace):
 
     def projx(self, x: Tensor) -> Tensor:
         """Nearest point of the subspace."""
-        return self.subspace.project(x)
+        return self.subspace.project(x).contiguous()
 
     def proju(self, x: Tensor, u: Tensor) -> Tensor:
         """Orthogonal projection to the subspace; the same at every point."""

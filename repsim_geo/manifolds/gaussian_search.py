@@ -86,7 +86,7 @@ def search(x: Tensor, y: Tensor, starts: int, *, keep_all: bool = False) -> tupl
         for a, b in zip(x.split(part), y.split(part), strict=True)
     ]
     q, values = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return q.reshape(*batch, *q.shape[1:]), values.reshape(*batch, -1)
+    return q.reshape(*batch, *q.shape[1:]), values.reshape(*batch, values.shape[-1])
 
 
 def _climb(x: Tensor, y: Tensor, starts: int, keep_all: bool) -> tuple[Tensor, Tensor]:

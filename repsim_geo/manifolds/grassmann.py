@@ -80,7 +80,7 @@ class Grassmannian(RiemannianManifold):
         return self._expand(inner(u, v, 2, keepdim=keepdim), x, u, v, keepdim=keepdim)
 
     def _squared(self, x: Tensor, y: Tensor) -> Tensor:
-        return squared_norm(self.logmap(x, y), 2)
+        return squared_norm(self.logmap(x, y), 2).to(x.dtype)
 
     def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Squared distance; shape (*batch). Derivatives of first and second order are exact."""

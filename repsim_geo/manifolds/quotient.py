@@ -122,7 +122,7 @@ class Quotient(RiemannianManifold):
         m, p = y.shape[-2:]
         pairs = max(1, BLOCK_ELEMENTS // (p * max(m, p)))
         columns = y.split(pairs, -3)
-        rows = max(1, pairs // columns[0].shape[-3])
+        rows = max(1, pairs // max(1, columns[0].shape[-3]))
         return torch.cat(
             [
                 torch.cat([self.dist(a.unsqueeze(-3), b.unsqueeze(-4)) for b in columns], -1)
@@ -224,8 +224,8 @@ class Quotient(RiemannianManifold):
         """First time beyond which another position of ``exp_x(t u)`` is nearer to `x`; shape (*batch)."""
         if not self.total.spherical:
             cotangent = self.action.cut_cotangent(x, u)
-            ends = cotangent > 0
-            return torch.where(ends, 1 / torch.where(ends, cotangent, 1.0), math.inf)
+            endless = cotangent <= 0
+            return torch.where(endless, math.inf, 1 / torch.where(endless, 1.0, cotangent))
         speed = self.norm(x, u)
         unit = u / torch.where(speed == 0, 1.0, speed)[..., None, None]
         cotangent = self.action.cut_cotangent(x, unit)

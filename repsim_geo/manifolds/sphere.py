@@ -168,7 +168,7 @@ class UnitSphere(InSubspace):
     def projx(self, x: Tensor) -> Tensor:
         """Nearest unit tensor of the subspace; nan for a tensor orthogonal to the subspace."""
         x = self.subspace.project(x)
-        return x / x.norm(dim=trailing(self.ndim), keepdim=True)
+        return (x / x.norm(dim=trailing(self.ndim), keepdim=True)).contiguous()
 
     def proju(self, x: Tensor, u: Tensor) -> Tensor:
         """Orthogonal projection to the tangent space at `x`."""
@@ -211,9 +211,9 @@ class UnitSphere(InSubspace):
         ok, reason = super()._check_point_on_manifold(x, atol=atol, rtol=rtol)
         if not ok:
             return ok, reason
-        off = (safe_norm(x, self.ndim) - 1).abs().max()
-        if not bool(off <= atol + rtol):
-            return False, f"norm differs from 1 by {float(off):.3g}"
+        off = (safe_norm(x, self.ndim) - 1).abs()
+        if not bool((off <= atol + rtol).all()):
+            return False, f"norm differs from 1 by {float(off.max()):.3g}"
         return True, None
 
     def _check_vector_on_tangent(self, x, u, *, atol=1e-5, rtol=1e-5):

@@ -196,7 +196,7 @@ def check_same_size(x: Tensor, y: Tensor) -> None:
     if x.shape[-1] != y.shape[-1]:
         raise ShapeError(
             f"points must have equally many columns, got {x.shape[-1]} and {y.shape[-1]}. Embed both with "
-            "one width (or dimension) given to the metric, or through metric.resolve([x, y]), as compare() does."
+            "one width (or dimension) given to the metric, or through metric.resolve([x, y])."
         )
 
 

@@ -117,7 +117,8 @@ def angle_from_chords(difference2: Tensor, sum2: Tensor) -> Tensor:
     >>> angle_from_chords(torch.tensor(2.0), torch.tensor(2.0))  # a right angle
     tensor(1.5708)
     """
-    return 2 * torch.atan2(safe_sqrt(difference2), safe_sqrt(sum2))
+    # The last term is zero, or nan where a vector is infinite, which would make half of a right angle of it.
+    return 2 * torch.atan2(safe_sqrt(difference2), safe_sqrt(sum2)) + 0 * (difference2 - sum2)
 
 
 def squared_angle_from_chords(difference2: Tensor, sum2: Tensor) -> Tensor:

@@ -267,11 +267,15 @@ def _goal(manifold: Manifold, tol: float, variance: Tensor, points: Tensor) -> T
 def _rounding(manifold: Manifold, points: Tensor) -> Tensor:
     """Rounding of a mean logarithm."""
     eps = 8 * torch.finfo(points.dtype).eps
+    if not hasattr(manifold, "rough_mean"):
+        return eps * torch.linalg.vector_norm(points, dim=trailing(manifold.ndim)).amax(-1)
+    # In the unit of the distance, which need not be that of the points.
+    size = _inner(manifold, points, points).sqrt().amax(-1)
     if getattr(manifold, "sensitive", False) and getattr(manifold, "full_rank", False):
         # Logarithms of eigenvalues, whose rounding is that of the largest relative to the smallest.
         s = finite_svd(points)[1]
-        return eps * (s[..., 0] / s[..., -1]).amax(-1) * points.shape[-1] ** 0.5
-    return eps * torch.linalg.vector_norm(points, dim=trailing(manifold.ndim)).amax(-1)
+        size = size * (s[..., 0] / s[..., -1]).amax(-1)
+    return eps * size
 
 
 def _medoid(manifold: Manifold, points: Tensor, weights: Tensor) -> Tensor:

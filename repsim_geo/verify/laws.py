@@ -283,8 +283,9 @@ def cut_time_is_where_shortness_ends(manifold: Manifold, scene: Scene) -> Tensor
         u = factor * with_axes(t, manifold.ndim) * scene.u
         return factor * t * length - manifold.dist(scene.x, manifold.expmap(scene.x, u))
 
-    before, beyond = shortfall(0.9), shortfall(1.1)
-    return torch.where(finite, _over_scale(before, scene) + (beyond <= 0), _over_scale(before, scene))
+    before, beyond = shortfall(0.99), shortfall(1.01)
+    still_short = beyond <= 1e-6 * scene.scale
+    return torch.where(finite, _over_scale(before, scene) + still_short, _over_scale(before, scene))
 
 
 @_law(
@@ -296,6 +297,18 @@ def injectivity_radius_is_within_the_cut_locus(manifold: Manifold, scene: Scene)
     cut = manifold.cut_time(scene.x, scene.u) * size_of_vector(manifold, scene.x, scene.u)
     radius = torch.as_tensor(manifold.injectivity_radius(scene.x), dtype=cut.dtype).expand_as(cut)
     return torch.where(cut.isinf(), 0.0, _over_scale((radius - cut).clamp_min(0).nan_to_num(0.0), scene))
+
+
+@_law(
+    "The radius in which means are unique is within the injectivity radius.",
+    "uniqueness_radius injectivity_radius",
+    "composed",
+    source="beyond it two points can have two midpoints",
+)
+def uniqueness_radius_is_within_the_injectivity_radius(manifold: Manifold, scene: Scene) -> Tensor:
+    unique = manifold.uniqueness_radius(scene.x)
+    radius = torch.as_tensor(manifold.injectivity_radius(scene.x), dtype=unique.dtype).expand_as(unique)
+    return torch.where(radius.isinf(), 0.0, _over_scale((unique - radius).clamp_min(0), scene))
 
 
 # ---------------------------------------------------------------------- gradients
@@ -356,6 +369,17 @@ def riemannian_gradient_represents_the_differential(manifold: Manifold, scene: S
         scene.v, dim=trailing(manifold.ndim)
     )
     return (manifold.inner(scene.x, r, scene.v) - product).abs() / size
+
+
+@_law(
+    "rgrad2egrad is undone by egrad2rgrad on tangent vectors.",
+    "rgrad2egrad egrad2rgrad inner",
+    "composed",
+    regular=True,
+)
+def gradients_convert_both_ways(manifold: Manifold, scene: Scene) -> Tensor:
+    back = manifold.egrad2rgrad(scene.x, manifold.rgrad2egrad(scene.x, scene.v))
+    return _apart(manifold, scene.x, back, scene.v, scene)
 
 
 # ---------------------------------------------------------------------- inner product and projections

@@ -116,6 +116,34 @@ class PositiveAffine(rg.AffineInvariantSPD):
         return -super().sectional_curvature(x, u, v)
 
 
+class UnsureMean(rg.Grassmannian):
+    """A radius of uniqueness beyond the injectivity radius."""
+
+    def uniqueness_radius(self, x):
+        return torch.full_like(super().uniqueness_radius(x), 9.0)
+
+
+class TwiceTheGradient(rg.LogEuclideanSPD):
+    """A Euclidean gradient that is twice too long."""
+
+    def rgrad2egrad(self, x, u):
+        return 2 * super().rgrad2egrad(x, u)
+
+
+class LateCut(rg.BuresWassersteinSPD):
+    """A cut time that is a little too long."""
+
+    def cut_time(self, x, u):
+        return 1.08 * super().cut_time(x, u)
+
+
+class EarlyCut(rg.BuresWassersteinSPD):
+    """A cut time that is a little too short."""
+
+    def cut_time(self, x, u):
+        return 0.92 * super().cut_time(x, u)
+
+
 FLAT = rg.Flat(2, rg.ColumnCentered())
 
 BROKEN = [
@@ -134,6 +162,10 @@ BROKEN = [
     (DetachedMatching(FLAT, rg.Permutation()), (6, 3), "distance_is_length_of_log"),
     (WrongFactor(), (3, 3), "distance_is_length_of_log"),
     (PositiveAffine(), (3, 3), "curvature_agrees_with_distances"),
+    (UnsureMean(), (6, 2), "uniqueness_radius_is_within_the_injectivity_radius"),
+    (TwiceTheGradient(), (3, 3), "gradients_convert_both_ways"),
+    (LateCut(), (3, 3), "cut_time_is_where_shortness_ends"),
+    (EarlyCut(), (3, 3), "cut_time_is_where_shortness_ends"),
 ]
 
 

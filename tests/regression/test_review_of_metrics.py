@@ -99,3 +99,44 @@ def test_messages():
         rg.AngularRDM().embed_dissimilarities(torch.ones(10))
     assert "RBF" in repr(rg.BuresWasserstein(kernel=rg.RBF()))
     assert "relative=False" in repr(rg.AffineInvariant(relative=False))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(
+    "manifold", [rg.AffineInvariantSPD(), rg.BuresWassersteinSPD()], ids=["airm", "bures"]
+)
+def test_means_do_not_depend_on_the_unit_of_the_points(manifold, dtype):
+    w = draw(4, 3, 3, dtype=dtype)
+    points = w @ w.mT + 0.1 * torch.eye(3, dtype=dtype)
+    mean = rg.FrechetMean(manifold).fit(points).mean_
+    for scale in (1e-6, 1e4, 1e10):
+        other = rg.FrechetMean(manifold).fit(scale * points)
+        assert other.converged_
+        assert float((other.mean_ / scale - mean).norm() / mean.norm()) < (
+            1e-9 if dtype == torch.float64 else 1e-3
+        )
+
+
+def test_means_of_ill_conditioned_pairs_are_midpoints():
+    manifold = rg.AffineInvariantSPD()
+    for condition in (1e4, 1e6):
+        q, r = (torch.linalg.qr(draw(4, 4, seed=s))[0] for s in (0, 1))
+        s = condition ** torch.linspace(0, -1, 4, dtype=torch.float64)
+        x, y = (q * s) @ q.mT, (r * s) @ r.mT
+        mean = rg.FrechetMean(manifold).fit(torch.stack([x, y]))
+        assert mean.converged_
+        assert float(manifold.dist(mean.mean_, manifold.geodesic(0.5, x, y))) < 1e-6
+
+
+def test_infinite_points_are_nowhere():
+    x = torch.tensor([float("inf"), 0.0, 0.0])
+    assert bool(rg.UnitSphere(1).dist(x, torch.tensor([1.0, 0.0, 0.0])).isnan())
+    rotations = rg.Quotient(rg.Flat(2, rg.ColumnCentered()), rg.SpecialOrthogonal())
+    assert bool(rotations.cut_time(draw(6, 2), draw(6, 2) * float("nan")).isnan())
+
+
+def test_no_points_have_no_distances():
+    for manifold, point in ((rg.PermutationDistance(), (5, 3)), (rg.GaussianShapes(starts=4), (3, 3, 2))):
+        x = manifold.random(2, *point).as_subclass(torch.Tensor)
+        assert manifold.cdist(x, x[:0]).shape == (2, 0)
+    assert rg.UnitSphere(1).check_point_on_manifold(torch.zeros(0, 3))
