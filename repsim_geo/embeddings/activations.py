@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from repsim_geo.errors import ShapeError
 from repsim_geo.numerics.alignment import finite_svd
 from repsim_geo.numerics.centering import center_columns
 from repsim_geo.numerics.norms import safe_norm, trailing
+from repsim_geo.numerics.once import once
 from repsim_geo.numerics.singular import partially_whitened, principal_part
 
 
@@ -69,14 +69,13 @@ class _Rotated(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, v: Tensor) -> Tensor:
-        ctx.save_for_backward(v)
+        ctx.save_for_backward(x, v)
         return x @ v
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (v,) = ctx.saved_tensors
-        return grads[0] @ v.mT, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        x, v = ctx.saved_tensors
+        return once("a rotation to principal axes", lambda g, _: g @ v.mT, grads[0], x), None
 
 
 class PadTo(nn.Module):

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from repsim_geo.embeddings.activations import ToWidth
 from repsim_geo.errors import ShapeError
 from repsim_geo.numerics.alignment import finite_svd
 from repsim_geo.numerics.centering import center_columns, symmetrize
+from repsim_geo.numerics.once import once
 from repsim_geo.numerics.symmetric import SQRT, Spectrum, spectral, spectrum
 
 Moments = tuple[Tensor, Tensor]
@@ -117,11 +117,10 @@ class _Compressed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, f: Tensor, basis: Tensor) -> Tensor:
-        ctx.save_for_backward(basis)
+        ctx.save_for_backward(f, basis)
         return basis.mT @ f
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (basis,) = ctx.saved_tensors
-        return basis @ grads[0], None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        f, basis = ctx.saved_tensors
+        return once("a compression of factors", lambda g, _: basis @ g, grads[0], f), None

@@ -25,7 +25,8 @@ from torch import Tensor
 
 from repsim_geo.manifolds.actions import singular_basis
 from repsim_geo.numerics.alignment import working_precision
-from repsim_geo.numerics.norms import inner, safe_norm
+from repsim_geo.numerics.angles import one_minus_cos, sinc
+from repsim_geo.numerics.norms import inner, safe_norm, squared_norm
 from repsim_geo.numerics.sylvester import skew_sylvester
 from repsim_geo.numerics.tracing import any_true
 
@@ -69,7 +70,7 @@ def carry_in_flat(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
     for _ in range(_MAX_STEPS):
         basis, squares, rho = _anchor(x, v, floor)
         step = torch.minimum(left, 0.5 / rho)
-        u = _series(x, v, u, step, basis, squares)
+        u = u + _series(x, v, u, step, basis, squares)
         x, left = x + step * v, left - step
         if not any_true(left > 0):
             break
@@ -95,24 +96,30 @@ def carry_in_sphere(x: Tensor, v: Tensor, u: Tensor) -> Tensor:
 
     Notes
     -----
-    The part of `u` along the circle turns with it; the rest is carried as in `carry_in_flat`, in arcs.
+    The part of `u` along the circle turns with it; the rest is carried as in `carry_in_flat`, in arcs. The
+    series does not see the first part, so nothing is taken apart, and nothing is divided by the velocity.
     """
     dtype = u.dtype
     x, v, u = torch.broadcast_tensors(*(working_precision(w) for w in (x, v, u)))
     floor = _floor(x, x, dtype)
-    left = safe_norm(v, 2, keepdim=True)
-    v = v / torch.where(left == 0, 1.0, left)
-    along = inner(u, v, 2, keepdim=True)
-    u = u - along * v
+    length = safe_norm(v.detach(), 2, keepdim=True)
+    unit = v.detach() / torch.where(length == 0, 1.0, length)
+    left = torch.ones_like(length)
     for _ in range(_MAX_STEPS):
-        basis, squares, rho = _anchor(x, v, floor)
-        arc = torch.minimum(left, torch.atan(0.5 / rho))
-        u = _series(x, v, u, arc.tan(), basis, squares)
-        x, v = arc.cos() * x + arc.sin() * v, arc.cos() * v - arc.sin() * x
-        left = left - arc
+        basis, squares, rho = _anchor(x, unit, floor)
+        reach = torch.atan(0.5 / rho)
+        # A share of the way that is left, not an angle: nothing is divided by a small velocity.
+        step = torch.where(left * length <= reach, left, reach / torch.where(length == 0, 1.0, length))
+        t = squared_norm(step * v, 2, keepdim=True)
+        cosine, sine = 1 - t * one_minus_cos(t), sinc(t)
+        turned = u - inner(step * v, u, 2, keepdim=True) * (one_minus_cos(t) * step * v + sine * x)
+        u = turned + _series(x, step * (sine / cosine) * v, u, torch.ones_like(t), basis, squares)
+        x, v = cosine * x + sine * step * v, cosine * v - sine * step * squared_norm(v, 2, keepdim=True) * x
+        unit = v.detach() / torch.where(length == 0, 1.0, length)
+        left = left - step
         if not any_true(left > 0):
             break
-    return (u + along * v).to(dtype)
+    return u.to(dtype)
 
 
 @torch.no_grad()
@@ -135,7 +142,7 @@ def _anchor(x: Tensor, v: Tensor, floor: Tensor) -> tuple[Tensor, Tensor, Tensor
 
 
 def _series(x: Tensor, v: Tensor, u: Tensor, h: Tensor, basis: Tensor, squares: Tensor) -> Tensor:
-    """Carry `u` along ``x + t v`` for t from 0 to h, inside the radius of convergence."""
+    """Change of `u` carried along ``x + t v`` for t from 0 to h, inside the radius of convergence."""
     x, v, u = x @ basis, v @ basis, u @ basis
     s, n, w, c = x.mT @ x, x.mT @ v, v.mT @ v, u.mT @ v
     c = c - c.mT
@@ -147,7 +154,7 @@ def _series(x: Tensor, v: Tensor, u: Tensor, h: Tensor, basis: Tensor, squares: 
         rhs = (1 - 2 * k) * h * (n @ term) + (2 - k) * h * h * (w @ before)
         before, term = term, skew_sylvester(s, (rhs - rhs.mT) / (k + 1), squares)
         value, slope = value + term, slope + (k + 1) * term
-    return (u + (x + h * v) @ slope - h * (v @ value)) @ basis.mT
+    return ((x + h * v) @ slope - h * (v @ value)) @ basis.mT
 
 
 def _terms(x: Tensor) -> int:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from repsim_geo.numerics.alignment import finite_svd
+from repsim_geo.numerics.once import once
 
 
 class _Rule(NamedTuple):
@@ -164,21 +164,22 @@ class _SingularFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, rule: Callable[[Tensor], _Rule]) -> Tensor:
         u, s, vh = finite_svd(x)
-        ctx.save_for_backward(u, s, vh)
+        ctx.save_for_backward(x, u, s, vh)
         ctx.rule = rule
         return (u * rule(s).value[..., None, :]) @ vh
 
     @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  # the decorator hides the signature
-        ctx: Any, *grads: Tensor
-    ) -> tuple[Tensor, None]:
-        (g,) = grads
-        u, s, vh = ctx.saved_tensors
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        x, u, s, vh = ctx.saved_tensors
         rule = ctx.rule(s)
-        left, right = u.mT @ g, g @ vh.mT
-        e = left @ vh.mT
-        inner = rule.difference * (e + e.mT) / 2 + rule.sum * (e - e.mT) / 2
-        ratio = rule.ratio
-        outside = u @ (ratio[..., :, None] * (left - e @ vh)) + ((right - u @ e) * ratio[..., None, :]) @ vh
-        return u @ inner @ vh + outside, None
+
+        def derivative(g: Tensor, _: Tensor) -> Tensor:
+            left, right = u.mT @ g, g @ vh.mT
+            e = left @ vh.mT
+            inner = rule.difference * (e + e.mT) / 2 + rule.sum * (e - e.mT) / 2
+            ratio = rule.ratio
+            outside = u @ (ratio[..., :, None] * (left - e @ vh))
+            outside = outside + ((right - u @ e) * ratio[..., None, :]) @ vh
+            return u @ inner @ vh + outside
+
+        return once("functions of singular values", derivative, grads[0], x), None

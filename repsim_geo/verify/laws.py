@@ -283,8 +283,8 @@ def cut_time_is_where_shortness_ends(manifold: Manifold, scene: Scene) -> Tensor
         u = factor * with_axes(t, manifold.ndim) * scene.u
         return factor * t * length - manifold.dist(scene.x, manifold.expmap(scene.x, u))
 
-    before, beyond = shortfall(0.99), shortfall(1.01)
-    still_short = beyond <= 1e-6 * scene.scale
+    before, beyond = shortfall(0.97), shortfall(1.03)
+    still_short = beyond <= 4 * torch.finfo(beyond.dtype).eps * scene.scale
     return torch.where(finite, _over_scale(before, scene) + still_short, _over_scale(before, scene))
 
 

@@ -89,13 +89,13 @@ def test_scaled_metric_scales():
 def test_second_derivatives_through_a_rotation_to_fewer_columns_are_refused():
     x, y = draw(5, 8).requires_grad_(), draw(5, 8, seed=1)
     (g,) = torch.autograd.grad(rg.compare(x, y, "size_and_shape") ** 2, x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
+    with pytest.raises(NotImplementedError, match="second derivatives of"):
         g.sum().backward()
 
 
 def test_shapes_of_different_widths_are_not_broadcast():
     metric = rg.SizeAndShape()
-    with pytest.raises(rg.ShapeError, match="same rows and columns"):
+    with pytest.raises(rg.ShapeError, match="equally many columns"):
         metric.dist(metric.embed(draw(10, 3)), metric.embed(draw(10, 1)))
 
 
