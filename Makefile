@@ -1,5 +1,5 @@
 # The first call makes .venv, a minute or two; later calls start at once. See .ci/bootstrap.py, also for GPUs.
-#   make test ARGS="-k sphere -x"             arguments for pytest
+#   make test ARGS="-k sphere -x"             arguments for pytest; -m slow for the slow ones
 #   make test REPSIM_GEO_PROFILE=ci           a hypothesis profile: default, ci, or one of tests/conftest.py
 #   make PYTHON=python3.12 ...                another Python
 
