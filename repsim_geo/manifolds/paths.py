@@ -145,6 +145,11 @@ def _steps(manifold: Manifold, points: Tensor) -> Tensor:
 
 def _axis(manifold: Manifold, points: Tensor) -> int:
     """Axis along which the path runs, counted from the end."""
+    if not isinstance(manifold, Manifold) or not isinstance(points, Tensor):
+        raise TypeError(
+            "a path is a geoopt.Manifold and a tensor of points (*batch, k, *point), got "
+            f"{type(manifold).__name__} and {type(points).__name__}. Stack points with torch.stack."
+        )
     axis = -1 - manifold.ndim
     if points.dim() < -axis or points.shape[axis] == 0:
         raise ShapeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import torch
@@ -125,8 +126,11 @@ class AngularCKA(RepresentationMetric, UnitSphere):
                 f"blend needs the linear kernel and debiased=False, got {self.extra_repr()}. "
                 "realize(geodesic(t, ...)) gives features for other kernels."
             )
-        if not 0 <= t <= 1:
-            raise ValueError(f"t must lie between 0 and 1, got {t!r}. Beyond, a Gram matrix is subtracted.")
+        if not isinstance(t, Real) or not 0 <= t <= 1:
+            raise ValueError(
+                f"t, the first argument, must be a number from 0 to 1, got {t!r}. Beyond, a Gram matrix "
+                "would be subtracted."
+            )
         x, y = (center_columns(self._checked(w)) for w in (x, y))
         angle = self.dist(self.embed(x), self.embed(y))[..., None, None]
         parts = []

@@ -143,6 +143,11 @@ class FrechetMean(BaseEstimator):
         return self
 
     def _checked(self, points: Any, weights: Any) -> tuple[Tensor, Tensor]:
+        if not isinstance(self.manifold, Manifold):
+            raise TypeError(
+                f"manifold must be a geoopt.Manifold, for example a metric such as AngularCKA(), got "
+                f"{self.manifold!r}."
+            )
         ndim = self.manifold.ndim
         if not isinstance(points, Tensor) or points.dtype not in _TOLERANCE:
             kind = points.dtype if isinstance(points, Tensor) else type(points).__name__

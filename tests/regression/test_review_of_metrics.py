@@ -91,6 +91,10 @@ def test_tensors_that_are_no_points_are_not_in_the_image(metric):
 
 
 def test_messages():
+    with pytest.raises(TypeError, match=r"such as AngularCKA\(\), got 'angular_cka'"):
+        rg.FrechetMean("angular_cka").fit(draw(3, 4, 4))
+    with pytest.raises(TypeError, match="torch.stack"):
+        rg.path_length(rg.Flat(1), [draw(3), draw(3)])
     with pytest.raises(rg.UnknownMetricError, match=r"score, not a distance: call repsim_geo.svcca"):
         rg.compare(draw(9, 2), draw(9, 2), "svcca")
     with pytest.raises(ValueError, match="ridge must be"):

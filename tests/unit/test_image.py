@@ -128,8 +128,9 @@ def test_blend_refuses_what_has_no_activations():
     x = torch.randn(7, 3)
     with pytest.raises(TypeError, match="linear kernel"):
         rg.AngularCKA(rg.RBF()).blend(0.5, x, x + 1)
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        rg.AngularCKA().blend(1.5, x, x + 1)
+    for t in (1.5, x):
+        with pytest.raises(ValueError, match="a number from 0 to 1"):
+            rg.AngularCKA().blend(t, x, x + 1)
 
 
 def test_a_stochastic_part_without_weight_must_be_zero():
