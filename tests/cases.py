@@ -17,6 +17,8 @@ class Case:
     name: str
     make: Callable[[], rg.RiemannianManifold]
     point: tuple[int, ...]
+    # Takes many seconds a scene: the less telling scenes are left to the slow tests.
+    slow: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -88,7 +90,7 @@ MANIFOLDS = (
     Case("angular_permutation", rg.AngularPermutation, (7, 3)),
     Case("angular_permutation_wide", rg.AngularPermutation, (4, 6)),
     Case("soft_matching", rg.SoftMatching, (6, 4)),
-    Case("gaussian_shapes", lambda: rg.GaussianShapes(starts=6), (3, 3, 2)),
+    Case("gaussian_shapes", lambda: rg.GaussianShapes(starts=6), (3, 3, 2), slow=True),
     Case("uncentered_permutations", lambda: rg.Quotient(rg.UnitSphere(2), rg.Permutation()), (5, 3)),
     Case("uncentered_shapes", lambda: rg.Quotient(rg.Flat(2), rg.Orthogonal()), (5, 3)),
 )

@@ -6,7 +6,17 @@ from cases import MANIFOLDS
 
 from repsim_geo.verify import LAWS, SCENES, check_manifold
 
-PAIRS = [pytest.param(case, scene, id=f"{case}-{scene.name}") for case in MANIFOLDS for scene in SCENES]
+TELLING = ("iid", "coincident", "near_cut_locus")
+PAIRS = [
+    pytest.param(
+        case,
+        scene,
+        id=f"{case}-{scene.name}",
+        marks=[pytest.mark.slow] if case.slow and scene.name not in TELLING else [],
+    )
+    for case in MANIFOLDS
+    for scene in SCENES
+]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
