@@ -320,6 +320,11 @@ class RiemannianManifold(Manifold):
         shape = torch.broadcast_shapes(*batches) + (1,) * (self.ndim * keepdim)
         return value if value.shape == shape else value.expand(shape).contiguous()
 
+    def _squared_gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Euclidean gradients of the squared distance, for `squared_distance`: minus twice the logarithms."""
+        u, v = self.logmap(x, y), self.logmap(y, x)
+        return -2 * self.rgrad2egrad(x, u), -2 * self.rgrad2egrad(y, v)
+
     def _spanned(self, x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """
         Part of `v` orthogonal to `u`, and the squared area of their parallelogram; nan if they are parallel.

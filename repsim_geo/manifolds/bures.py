@@ -9,7 +9,7 @@ from repsim_geo.manifolds.actions import Orthogonal
 from repsim_geo.manifolds.base import within
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.quotient import Quotient
-from repsim_geo.manifolds.spd import SPD
+from repsim_geo.manifolds.spd import SPD, with_positive_eigenvalues
 from repsim_geo.numerics.alignment import align, finite_eigenvalues, working_precision
 from repsim_geo.numerics.centering import symmetrize
 from repsim_geo.numerics.norms import inner, with_axes
@@ -152,10 +152,7 @@ class BuresWassersteinSPD(SPD):
 
     def projx(self, x: Tensor) -> Tensor:
         """Symmetric part, with the absolute values of its eigenvalues."""
-        a = symmetrize(working_precision(x))
-        values, basis = spectrum(a)
-        moved = a + (basis * (values.abs() - values)[..., None, :]) @ basis.mT
-        return symmetrize(moved).to(x.dtype).contiguous()
+        return with_positive_eigenvalues(x, 0.0)
 
     def proju(self, x: Tensor, u: Tensor) -> Tensor:
         """Symmetric part, without what two directions of no extent have in common."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import CutLocusWarning, ShapeError
 from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
+from repsim_geo.manifolds.first_variation import squared_distance
 from repsim_geo.manifolds.gaussian_group import (
     NormalEquations,
     Turn,
@@ -25,7 +26,7 @@ from repsim_geo.manifolds.gaussian_group import (
 )
 from repsim_geo.manifolds.gaussian_search import best_rotation, like, lower_bound2, search
 from repsim_geo.numerics.alignment import cayley, finite_svd, working_precision
-from repsim_geo.numerics.norms import inner, safe_sqrt, squared_norm, with_axes
+from repsim_geo.numerics.norms import inner, root_above_rounding, safe_sqrt, squared_norm, with_axes
 from repsim_geo.numerics.tracing import any_true, readable
 
 _SEED = 0
@@ -175,15 +176,28 @@ class GaussianShapes(RiemannianManifold):
     def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Squared distance; shape (*batch). Derivatives of first and second order are exact."""
         _check_same_size(x, y)
-        d2 = _AlignedSquaredDistance.apply(self, *torch.broadcast_tensors(x, y))[0]
-        return with_axes(d2, 3) if keepdim else d2
+        return squared_distance(self, *torch.broadcast_tensors(x, y), keepdim=keepdim)
+
+    def _squared(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        aligned, (columns, rows) = self.align(x, y)
+        return squared_norm(x.to(aligned.dtype) - aligned, 3).to(x.dtype), aligned, columns, rows
+
+    def _squared_gradients(  # pyright: ignore[reportIncompatibleMethodOverride]  # takes what _squared kept
+        self, x: Tensor, y: Tensor, aligned: Tensor, columns: Tensor, rows: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        rotation = Turn(columns, rows)
+        # As in `Quotient`: only a Hessian needs the derivative of the best rotations.
+        if torch.is_grad_enabled():
+            aligned, rotation = self.align(x, y)
+        w = 2 * (x.to(aligned.dtype) - aligned)
+        back = rotate(w.to(rotation.columns.dtype), rotation.map(lambda r: r.mT))
+        return w.to(x.dtype), -back.to(y.dtype)
 
     def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Distance; shape (*batch). Zero, with zero gradient, below the rounding of an alignment."""
         d2 = self.dist2(x, y, keepdim=keepdim)
         size2 = torch.maximum(*(squared_norm(w.detach(), 3, keepdim=keepdim) for w in (x, y)))
-        rounding2 = (8 * torch.finfo(torch.float64).eps) ** 2 * size2
-        return safe_sqrt(torch.where((d2 <= rounding2) & rounding2.isfinite(), 0.0, d2))
+        return root_above_rounding(d2, size2)
 
     def dist_bounds(self, x: Tensor, y: Tensor) -> DistanceBounds:
         """
@@ -471,49 +485,3 @@ def _series(
         value = value.map(torch.add, term)
         slope = slope.map(lambda a, b, k=k: a + k * b, term)
     return u + push(x + h * v, slope) - h * push(v, value), h
-
-
-class _AlignedSquaredDistance(torch.autograd.Function):
-    """
-    Squared distance to the aligned point, whose gradient is minus twice the logarithm.
-
-    The optimal rotations need no derivative in the gradient (envelope theorem). They do in the Hessian, so
-    when a graph of the backward pass is wanted, they are found again, differentiably.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(manifold: GaussianShapes, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-        aligned, (columns, rows) = manifold.align(x, y)
-        return squared_norm(x.to(aligned.dtype) - aligned, 3).to(x.dtype), aligned, columns, rows
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.manifold, x, y = inputs
-        ctx.mark_non_differentiable(*output[1:])
-        ctx.save_for_backward(x, y, *output[1:])
-        ctx.save_for_forward(x, y, *output[1:])
-
-    @staticmethod
-    def _gradients(ctx: Any) -> tuple[Tensor, Tensor]:
-        x, y, aligned, columns, rows = ctx.saved_tensors
-        rotation = Turn(columns, rows)
-        if torch.is_grad_enabled():
-            aligned, rotation = ctx.manifold.align(x, y)
-        w = 2 * (x.to(aligned.dtype) - aligned)
-        back = rotate(w.to(rotation.columns.dtype), rotation.map(lambda r: r.mT))
-        return w.to(x.dtype), -back.to(y.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, Tensor]:
-        gx, gy = _AlignedSquaredDistance._gradients(ctx)
-        g = with_axes(grads[0], 3)
-        return None, g * gx, g * gy
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, None, None, None]:
-        gx, gy = _AlignedSquaredDistance._gradients(ctx)
-        _, dx, dy = tangents
-        rates = [inner(g, d, 3) for g, d in ((gx, dx), (gy, dy)) if d is not None]
-        return torch.stack(rates).sum(0), None, None, None

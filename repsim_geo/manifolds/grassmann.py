@@ -17,7 +17,7 @@ from repsim_geo.numerics.alignment import (
     working_precision,
 )
 from repsim_geo.numerics.centering import symmetrize
-from repsim_geo.numerics.norms import inner, safe_sqrt, squared_norm, with_axes
+from repsim_geo.numerics.norms import inner, root_above_rounding, squared_norm, with_axes
 from repsim_geo.numerics.subspaces import Everything
 from repsim_geo.numerics.symmetric import ARC, COS, SINC, VERSINC, spectral
 
@@ -79,8 +79,8 @@ class Grassmannian(RiemannianManifold):
         v = u if v is None else v
         return self._expand(inner(u, v, 2, keepdim=keepdim), x, u, v, keepdim=keepdim)
 
-    def _squared(self, x: Tensor, y: Tensor) -> Tensor:
-        return squared_norm(self.logmap(x, y), 2).to(x.dtype)
+    def _squared(self, x: Tensor, y: Tensor) -> tuple[Tensor]:
+        return (squared_norm(self.logmap(x, y), 2).to(x.dtype),)
 
     def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Squared distance; shape (*batch). Derivatives of first and second order are exact."""
@@ -94,8 +94,7 @@ class Grassmannian(RiemannianManifold):
         Zero, with zero gradient, below the rounding of an alignment.
         """
         d2 = self.dist2(x, y, keepdim=keepdim)
-        rounding2 = (8 * torch.finfo(torch.float64).eps) ** 2 * x.shape[-1]
-        return safe_sqrt(torch.where(d2 <= rounding2, 0.0, d2))
+        return root_above_rounding(d2, d2.new_full((), x.shape[-1]))
 
     def expmap(self, x: Tensor, u: Tensor) -> Tensor:
         """``x cos(r) + u sin(r) / r`` with r the root of ``u'u``."""

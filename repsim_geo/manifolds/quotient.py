@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,11 +11,12 @@ from repsim_geo._warnings import warn_user
 from repsim_geo.errors import CutLocusWarning
 from repsim_geo.manifolds.actions import Action, Orthogonal
 from repsim_geo.manifolds.base import BLOCK_ELEMENTS, RiemannianManifold, point_shape, within
+from repsim_geo.manifolds.first_variation import squared_distance
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.shape_transport import carry_in_flat, carry_in_sphere
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.numerics.alignment import check_same_size
-from repsim_geo.numerics.norms import safe_sqrt, squared_norm
+from repsim_geo.numerics.norms import root_above_rounding, squared_norm
 from repsim_geo.numerics.tracing import any_true, readable
 
 
@@ -79,8 +79,23 @@ class Quotient(RiemannianManifold):
     def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Squared distance of the orbits; shape (*batch). Derivatives of first and second order are exact."""
         check_same_size(x, y)
-        d2 = _AlignedSquaredDistance.apply(self, *torch.broadcast_tensors(x, y))[0]
-        return d2[..., None, None] if keepdim else d2
+        return squared_distance(self, *torch.broadcast_tensors(x, y), keepdim=keepdim)
+
+    def _squared(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        aligned, rotation = self.action.align(x, y)
+        return self.total.dist2(x.to(aligned.dtype), aligned).to(x.dtype), aligned, rotation
+
+    def _squared_gradients(  # pyright: ignore[reportIncompatibleMethodOverride]  # takes what _squared kept
+        self, x: Tensor, y: Tensor, aligned: Tensor, rotation: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        # The best position needs no derivative in the gradient (envelope theorem), and its own would only add
+        # noise there. It does in the Hessian: then it is found again, differentiably.
+        if torch.is_grad_enabled():
+            aligned, rotation = self.action.align(x, y)
+        here = x.to(aligned.dtype)
+        u, v = self.total.logmap(here, aligned), self.total.logmap(aligned, here)
+        gx, gy = -2 * self.total.rgrad2egrad(here, u), -2 * self.total.rgrad2egrad(aligned, v)
+        return gx.to(x.dtype), (gy @ rotation.mT.to(gy.dtype)).to(y.dtype)
 
     def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """
@@ -90,8 +105,7 @@ class Quotient(RiemannianManifold):
         """
         d2 = self.dist2(x, y, keepdim=keepdim)
         size2 = torch.maximum(*(squared_norm(w.detach(), 2, keepdim=keepdim) for w in (x, y)))
-        rounding2 = (8 * torch.finfo(torch.float64).eps) ** 2 * size2
-        return safe_sqrt(torch.where((d2 <= rounding2) & rounding2.isfinite(), 0.0, d2))
+        return root_above_rounding(d2, size2)
 
     def expmap(self, x: Tensor, u: Tensor) -> Tensor:
         """Geodesic of the total space with horizontal velocity `u`."""
@@ -293,52 +307,3 @@ def _check_total(total: Flat | UnitSphere) -> None:
             f"Quotient needs the Euclidean inner product, got weight {total.weight}. "
             "Wrap the quotient into geoopt.Scaled to change the unit of its distances."
         )
-
-
-class _AlignedSquaredDistance(torch.autograd.Function):
-    """
-    Squared distance to the aligned point, whose gradient is minus twice the logarithm.
-
-    The optimal position needs no derivative in the gradient (envelope theorem), and there its own derivative
-    would only add noise. It does in the Hessian, so when a graph of the backward pass is wanted, the
-    rotation is found again, differentiably.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(manifold: Quotient, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        aligned, rotation = manifold.action.align(x, y)
-        return manifold.total.dist2(x.to(aligned.dtype), aligned).to(x.dtype), aligned, rotation
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.manifold, x, y = inputs
-        _, aligned, rotation = output
-        ctx.mark_non_differentiable(aligned, rotation)
-        ctx.save_for_backward(x, y, aligned, rotation)
-        ctx.save_for_forward(x, y, aligned, rotation)
-
-    @staticmethod
-    def _gradients(ctx: Any) -> tuple[Tensor, Tensor]:
-        x, y, aligned, rotation = ctx.saved_tensors
-        manifold, total = ctx.manifold, ctx.manifold.total
-        if torch.is_grad_enabled():
-            aligned, rotation = manifold.action.align(x, y)
-        here = x.to(aligned.dtype)
-        u, v = total.logmap(here, aligned), total.logmap(aligned, here)
-        gx, gy = -2 * total.rgrad2egrad(here, u), -2 * total.rgrad2egrad(aligned, v)
-        return gx.to(x.dtype), (gy @ rotation.mT.to(gy.dtype)).to(y.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, Tensor]:
-        gx, gy = _AlignedSquaredDistance._gradients(ctx)
-        g = grads[0][..., None, None]
-        return None, g * gx, g * gy
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, None, None]:
-        gx, gy = _AlignedSquaredDistance._gradients(ctx)
-        _, dx, dy = tangents
-        rates = [(g * d).sum((-2, -1)) for g, d in ((gx, dx), (gy, dy)) if d is not None]
-        return torch.stack(rates).sum(0), None, None

@@ -11,7 +11,7 @@ from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
 from repsim_geo.manifolds.first_variation import squared_distance
 from repsim_geo.numerics.alignment import finite_eigenvalues, finite_svd, working_precision
 from repsim_geo.numerics.centering import symmetrize
-from repsim_geo.numerics.norms import inner, safe_sqrt, squared_norm, with_axes
+from repsim_geo.numerics.norms import inner, root_above_rounding, squared_norm, with_axes
 from repsim_geo.numerics.symmetric import (
     EXP,
     LOG,
@@ -43,14 +43,7 @@ class SPD(RiemannianManifold):
         The positive definite matrices are an open cone: nothing in it is nearest to a matrix outside.
         Eigenvalues of nothing but rounding are raised to the rounding of the largest.
         """
-        a = symmetrize(working_precision(x))
-        values, basis = spectrum(a)
-        size = values.abs()
-        floor = x.shape[-1] * torch.finfo(x.dtype).eps * size.amax(-1, keepdim=True)
-        positive = torch.maximum(size, floor)
-        # Points stay as they are, to the last digit.
-        moved = a + (basis * (positive - values)[..., None, :]) @ basis.mT
-        return symmetrize(moved).to(x.dtype).contiguous()
+        return with_positive_eigenvalues(x, x.shape[-1] * torch.finfo(x.dtype).eps)
 
     def proju(self, x: Tensor, u: Tensor) -> Tensor:
         """Symmetric part; the same at every point."""
@@ -116,6 +109,29 @@ class SPD(RiemannianManifold):
         return True, None
 
 
+def with_positive_eigenvalues(x: Tensor, floor: float) -> Tensor:
+    """
+    Symmetric part, with the absolute values of its eigenvalues, at least a share of the largest.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, n, n)
+    floor : float
+        The share.
+
+    Returns
+    -------
+    Tensor, shape (*batch, n, n)
+        Matrices that have such eigenvalues stay as they are, to the last digit.
+    """
+    a = symmetrize(working_precision(x))
+    values, basis = spectrum(a)
+    size = values.abs()
+    positive = torch.maximum(size, floor * size.amax(-1, keepdim=True))
+    moved = a + (basis * (positive - values)[..., None, :]) @ basis.mT
+    return symmetrize(moved).to(x.dtype).contiguous()
+
+
 class AffineInvariantSPD(SPD):
     """
     Positive definite matrices with the metric that no congruence ``a -> g a g'`` changes.
@@ -161,9 +177,9 @@ class AffineInvariantSPD(SPD):
         product = inner(a, b, 2, keepdim=keepdim).to(u.dtype)
         return self._expand(product, x, u, u if v is None else v, keepdim=keepdim)
 
-    def _squared(self, x: Tensor, y: Tensor) -> Tensor:
+    def _squared(self, x: Tensor, y: Tensor) -> tuple[Tensor]:
         _, s, _ = finite_svd(_relative_factor(_factor(x), _factor(y)))
-        return 4 * s.log().square().sum(-1).to(x.dtype)
+        return (4 * s.log().square().sum(-1).to(x.dtype),)
 
     def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Squared distance; shape (*batch). Derivatives of first and second order are exact."""
@@ -172,8 +188,7 @@ class AffineInvariantSPD(SPD):
     def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Distance; shape (*batch). Zero, with zero gradient, below the rounding of a logarithm."""
         d2 = self.dist2(x, y, keepdim=keepdim)
-        rounding2 = (8 * torch.finfo(torch.float64).eps) ** 2 * x.shape[-1]
-        return safe_sqrt(torch.where(d2 <= rounding2, 0.0, d2))
+        return root_above_rounding(d2, d2.new_full((), x.shape[-1]))
 
     def expmap(self, x: Tensor, u: Tensor) -> Tensor:
         """``l exp(l^-1 u l^-T) l'`` with the Cholesky factor l of `x`."""

@@ -89,6 +89,24 @@ def safe_sqrt(a: Tensor) -> Tensor:
     return torch.where(zero, torch.zeros_like(a), torch.where(zero, torch.ones_like(a), a).sqrt())
 
 
+def root_above_rounding(d2: Tensor, size2: Tensor) -> Tensor:
+    """
+    Root of squared distances; zero, with zero gradient, where they are the rounding of an alignment.
+
+    Parameters
+    ----------
+    d2 : Tensor
+    size2 : Tensor
+        Squares of the sizes of the points, in the same unit. The problems behind are solved in float64.
+
+    Returns
+    -------
+    Tensor
+    """
+    rounding2 = (8 * torch.finfo(torch.float64).eps) ** 2 * size2
+    return safe_sqrt(torch.where((d2 <= rounding2) & rounding2.isfinite(), 0.0, d2))
+
+
 def safe_norm(u: Tensor, ndim: int, *, keepdim: bool = False) -> Tensor:
     """
     Euclidean norm over the last `ndim` axes, with zero gradient at zero.
