@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -64,6 +65,27 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
     if 0 in x.shape:
         raise ShapeError(f"{name} must not be empty, got shape {tuple(x.shape)}.")
     return x
+
+
+def check_count(value: Any, name: str, of: str = "", hint: str = "None keeps all.") -> None:
+    """
+    Refuse what is neither a positive whole number nor None.
+
+    Parameters
+    ----------
+    value : int or None
+    name : str
+    of : str
+        What is counted, for the message: " of columns".
+    hint : str
+        What None does.
+
+    Raises
+    ------
+    ValueError
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
+        raise ValueError(f"{name} must be a positive whole number{of} or None, got {value!r}. {hint}")
 
 
 def check_finite(x: Tensor, name: str = "x") -> None:

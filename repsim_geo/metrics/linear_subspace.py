@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 from torch import Tensor
 
+from repsim_geo._checks import check_count
 from repsim_geo.embeddings.frames import Frame
 from repsim_geo.errors import ShapeError
 from repsim_geo.invariances import AFFINE, ORTHOGONAL, SCALE, TRANSLATION, closure
@@ -61,10 +61,7 @@ class LinearSubspace(RepresentationMetric, Grassmannian):
     fewest_rows = 3
 
     def __init__(self, k: int | None = None, *, unequal: bool = False):
-        if k is not None and (isinstance(k, bool) or not isinstance(k, Integral) or k < 1):
-            raise ValueError(
-                f"k must be a positive whole number of dimensions or None, got {k!r}. None keeps all."
-            )
+        check_count(k, "k", " of dimensions")
         super().__init__(ColumnCentered())
         self.k = None if k is None else int(k)
         self.unequal = unequal

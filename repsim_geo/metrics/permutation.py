@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from numbers import Integral
 
 from torch import Tensor, nn
 
+from repsim_geo._checks import check_count
 from repsim_geo.embeddings.activations import Center, PadTo, Unit
 from repsim_geo.invariances import PERMUTATION, SCALE, TRANSLATION, closure
 from repsim_geo.manifolds.actions import Permutation
@@ -50,22 +50,8 @@ class _Matched(RepresentationMetric):
 
 
 def check_width(p: int | None) -> None:
-    """
-    Refuse what is no number of columns.
-
-    Parameters
-    ----------
-    p : int or None
-
-    Raises
-    ------
-    ValueError
-    """
-    if p is not None and (isinstance(p, bool) or not isinstance(p, Integral) or p < 1):
-        raise ValueError(
-            f"p must be a positive whole number of columns or None, got {p!r}. "
-            "None takes the width from the networks."
-        )
+    """Refuse what is no number of columns."""
+    check_count(p, "p", " of columns", "None takes the width from the networks.")
 
 
 class PermutationDistance(_Matched, Quotient):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from repsim_geo._checks import check_count
 from repsim_geo._warnings import warn_user
 from repsim_geo.embeddings.activations import Center, ToWidth, Unit, Whiten
 from repsim_geo.errors import DegenerateRepresentationWarning, ShapeError
@@ -156,8 +157,7 @@ def _check_rotations(m: int, d: int, p: int) -> None:
 def _check_options(p: int | None, whiten: float, cov: str) -> None:
     if cov not in ("mean", "gram"):
         raise ValueError(f"cov must be 'mean' (x'x / m) or 'gram' (x'x), got {cov!r}.")
-    if p is not None and (isinstance(p, bool) or not isinstance(p, Integral) or p < 1):
-        raise ValueError(f"p must be a positive whole number of columns or None, got {p!r}. None keeps all.")
+    check_count(p, "p", " of columns")
     if not isinstance(whiten, Real) or not 0 <= whiten <= 1:
         raise ValueError(
             f"whiten must lie between 0 (rotations only) and 1 (any invertible linear map), got {whiten!r}. "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from repsim_geo._checks import check_count
 from repsim_geo.embeddings.covariance import CenteredGram, Covariance, Ridge, UnitDeterminant, check_widths
 from repsim_geo.invariances import ORTHOGONAL, SCALE, TRANSLATION, Invariance, closure
 from repsim_geo.kernels.base import Kernel
@@ -42,8 +43,7 @@ class SecondMoments(RepresentationMetric):
         """Embedding without a ridge, from checked options."""
         if mode not in _MODES:
             raise ValueError(f"mode must be 'gram' or 'cov', got {mode!r}.")
-        if p is not None and (isinstance(p, bool) or not isinstance(p, Integral) or p < 1):
-            raise ValueError(f"p must be a positive whole number of axes or None, got {p!r}. None keeps all.")
+        check_count(p, "p", " of axes")
         if kernel is not None and mode == "cov":
             raise ValueError("kernel goes with mode='gram': a covariance of units has none. Leave it out.")
         self.mode, self.p = mode, None if p is None else int(p)

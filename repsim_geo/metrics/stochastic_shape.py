@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from repsim_geo._checks import check_count
 from repsim_geo.embeddings.gaussian import GaussianResponses
 from repsim_geo.errors import ShapeError
 from repsim_geo.invariances import ORTHOGONAL, TRANSLATION, closure
@@ -191,10 +192,7 @@ def _sizes(x: Tensor) -> tuple[int, int, int]:
 
 def _check_options(p: int | None, rank: int | None, mean_weight: float) -> None:
     for name, value in (("p", p), ("rank", rank)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
-            raise ValueError(
-                f"{name} must be a positive whole number or None, got {value!r}. None keeps all."
-            )
+        check_count(value, name)
     if not isinstance(mean_weight, Real) or not 0 <= mean_weight <= 2:
         raise ValueError(
             f"mean_weight must lie between 0 (covariances only) and 2 (means only), got {mean_weight!r}. "
