@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from repsim_geo.embeddings.activations import ToWidth
 from repsim_geo.errors import ShapeError
 from repsim_geo.numerics.alignment import finite_svd
-from repsim_geo.numerics.centering import center_columns, symmetrize
+from repsim_geo.numerics.centering import center_columns
+from repsim_geo.numerics.cones import square_root
 from repsim_geo.numerics.once import once
-from repsim_geo.numerics.symmetric import SQRT, Spectrum, spectral, spectrum
 
 Moments = tuple[Tensor, Tensor]
 
@@ -90,10 +90,7 @@ def _moments(x: Any) -> Moments:
 
 def _root(covariance: Tensor) -> Tensor:
     """Symmetric square root; eigenvalues below the rounding of the largest are zero."""
-    a = symmetrize(covariance)
-    values, basis = spectrum(a)
-    noise = a.shape[-1] * torch.finfo(a.dtype).eps * values[..., -1:]
-    return spectral(SQRT, a, Spectrum(torch.where(values > noise, values, 0.0), basis))
+    return square_root(covariance, rtol=covariance.shape[-1] * torch.finfo(covariance.dtype).eps)
 
 
 def _with_rows(factors: Tensor, rank: int | None) -> Tensor:

@@ -169,7 +169,7 @@ def nearest_psd(a: Tensor) -> Tensor:
     return spectral(_CLIP, symmetrize(a))
 
 
-def square_root(a: Tensor) -> Tensor:
+def square_root(a: Tensor, *, rtol: float | None = None) -> Tensor:
     """
     Symmetric square root of a positive semidefinite matrix: features whose inner products it holds.
 
@@ -177,6 +177,8 @@ def square_root(a: Tensor) -> Tensor:
     ----------
     a : Tensor, shape (*batch, n, n)
         Symmetric. Negative eigenvalues, and those that are rounding of the largest, count as zero.
+    rtol : float, optional
+        As in `is_psd`.
 
     Returns
     -------
@@ -191,7 +193,7 @@ def square_root(a: Tensor) -> Tensor:
     """
     a = symmetrize(a)
     values, basis = spectrum(a)
-    values = torch.where(values > _rounding(values, None), values, torch.zeros_like(values))
+    values = torch.where(values > _rounding(values, rtol), values, torch.zeros_like(values))
     return spectral(SQRT, a, Spectrum(values, basis))
 
 

@@ -39,37 +39,7 @@ def euclidean_distances(x: Tensor) -> Tensor:
     tensor([[0., 5.],
             [5., 0.]])
     """
-    return _EuclideanDistances.apply(x)  # type: ignore[no-any-return]
-
-
-class _EuclideanDistances(torch.autograd.Function):
-    """Forward through ``torch.cdist``; the backward pass is a matrix product and can be differentiated."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[0], output)
-        ctx.save_for_forward(inputs[0], output)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        x, d = ctx.saved_tensors
-        w = _over(grads[0] + grads[0].mT, d)
-        return w.sum(-1, keepdim=True) * x - w @ x
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
-        x, d = ctx.saved_tensors
-        dx = tangents[0]
-        # Derivative of |x_i - x_j|^2 / 2 is <x_i - x_j, dx_i - dx_j>.
-        cross = x @ dx.mT
-        own = (x * dx).sum(-1)
-        return _over(own[..., :, None] + own[..., None, :] - cross - cross.mT, d)
+    return _CrossDistances.apply(x, x)  # type: ignore[no-any-return]
 
 
 def _over(a: Tensor, d: Tensor) -> Tensor:
@@ -152,7 +122,7 @@ def euclidean_cross_distances(x: Tensor, y: Tensor) -> Tensor:
 
 
 class _CrossDistances(torch.autograd.Function):
-    """As `_EuclideanDistances`, between two sets of rows."""
+    """Forward through ``torch.cdist``; the backward pass is a matrix product and can be differentiated."""
 
     generate_vmap_rule = True
 
