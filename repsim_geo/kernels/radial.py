@@ -13,7 +13,6 @@ from repsim_geo.invariances import ORTHOGONAL, SCALE, TRANSLATION, closure
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.facts import Facts
 from repsim_geo.kernels.length_scales import LengthScale, as_length_scale, positive
-from repsim_geo.numerics.dissimilarities import upper_triangle
 from repsim_geo.numerics.tracing import readable
 
 
@@ -53,8 +52,9 @@ class Radial(Kernel):
         """Exponents; warns where no input sees another, so that all networks look the same."""
         q = self._exponent(x)
         if readable(q) and q.shape[-1] > 1:
-            nearest = upper_triangle(q.detach()).amin(-1)
-            if bool((nearest > -math.log(torch.finfo(q.dtype).eps)).any()):
+            # Every input sees itself.
+            seen = (q.detach() <= -math.log(torch.finfo(q.dtype).eps)).sum((-2, -1))
+            if bool((seen == q.shape[-1]).any()):
                 warn_user(
                     f"with length_scale={self.length_scale} no two inputs resemble each other: the Gram "
                     "matrix is the identity up to rounding, as it is of any other network. Take a longer "
