@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m repsim_geo.demo",
-        description="Train small networks on digits, compare them under every metric, write a report.",
+        description="Train small networks on digits, compare them under several metrics, write a report.",
     )
     parser.add_argument(
         "--out", default="demo-output", metavar="FOLDER", help="where everything goes (default: %(default)s)"

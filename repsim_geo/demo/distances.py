@@ -1,4 +1,4 @@
-"""All-pairs distances of the networks under every metric, and how far the metrics agree."""
+"""All-pairs distances of the networks under several metrics, and how far the metrics agree."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def compare_all(population: Population) -> list[MetricResult]:
     reps = [network.last_hidden.double() for network in population.networks]
     cards = repsim_geo.available_metrics()
     results = []
-    for card in track([cards[key] for key in METRICS], "distances under every metric"):
+    for card in track([cards[key] for key in METRICS], "distances under each metric"):
         started = time.perf_counter()
         distances = repsim_geo.pairwise(reps, card.key)
         results.append(_describe(card, distances, time.perf_counter() - started, population.networks))

@@ -70,7 +70,7 @@ def _header(population: Population) -> str:
     links = {
         "networks": "Networks",
         "distances": "Distances",
-        "metrics": "All metrics",
+        "metrics": "Several metrics",
         "map": "Map",
         "between": "In between",
         "layers": "Layers",
@@ -229,12 +229,13 @@ def _metrics(population: Population, numbers: Numbers) -> str:
         large activations are, and that alone can tell architectures apart."""
     text = f"""
         What counts as “the same representation” is a choice, and each metric makes another one. The table
-        says what each of them looks at and which changes of a network it does not notice. All
-        {len(numbers.metrics)} metrics of the package are applied to the same networks."""
+        says what each of them looks at and which changes of a network it does not notice. Here
+        {len(numbers.metrics)} metrics are applied to the same networks; the package has more, which first ask
+        for a choice, such as a number of dimensions."""
     small = page.figure(
         "figures/all_metrics.png",
-        "One small heat map for every metric",
-        """<b>The same networks under every metric.</b> Each panel has its own scale, from its smallest
+        "One small heat map for each metric",
+        """<b>The same networks under each metric.</b> Each panel has its own scale, from its smallest
         distance (dark) to its largest (bright); the colored bars are the architectures, in the order of the
         picture above.""",
         "wide",
@@ -246,7 +247,7 @@ def _metrics(population: Population, numbers: Numbers) -> str:
         page.table(header, rows, note),
         _agreement(numbers),
     ]
-    return page.section("metrics", "The same networks under every metric", *parts)
+    return page.section("metrics", "The same networks under several metrics", *parts)
 
 
 def _cards(numbers: Numbers) -> str:
