@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repsim_geo.numerics.tracing import constant
+
 
 def skew_sylvester(s: Tensor, c: Tensor, eigenvalues: Tensor, *, cutoff: float = 0.0) -> Tensor:
     """
@@ -44,7 +46,7 @@ def skew_sylvester(s: Tensor, c: Tensor, eigenvalues: Tensor, *, cutoff: float =
     tensor([[ 0.,  2.],
             [-2.,  0.]])
     """
-    return _Sylvester.apply(s, c, eigenvalues, cutoff)  # type: ignore[no-any-return]
+    return _solve(s, c, eigenvalues, cutoff)
 
 
 def lyapunov(s: Tensor, c: Tensor, eigenvalues: Tensor) -> Tensor:
@@ -76,7 +78,14 @@ def lyapunov(s: Tensor, c: Tensor, eigenvalues: Tensor) -> Tensor:
     tensor([[1., 2.],
             [2., 1.]])
     """
-    return _Sylvester.apply(s, c, eigenvalues, 0.0)  # type: ignore[no-any-return]
+    return _solve(s, c, eigenvalues, 0.0)
+
+
+def _solve(s: Tensor, c: Tensor, eigenvalues: Tensor, cutoff: float) -> Tensor:
+    # The quotient has the right derivatives with respect to c, but none with respect to s.
+    if constant(s):
+        return _divide(c, eigenvalues, cutoff)
+    return _Sylvester.apply(s, c, eigenvalues, cutoff)  # type: ignore[no-any-return]
 
 
 def _divide(c: Tensor, eigenvalues: Tensor, cutoff: float) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 def any_true(mask: Tensor) -> bool:
@@ -41,3 +42,28 @@ def readable(x: Tensor) -> bool:
     if torch.compiler.is_compiling() or x.is_meta:
         return False
     return not torch._C._functorch.is_functorch_wrapped_tensor(x)
+
+
+def constant(x: Tensor) -> bool:
+    """
+    Whether it is certain that nobody wants a derivative with respect to a tensor.
+
+    A derivative rule written by hand costs more than the formula itself; where none is wanted, the plain
+    formula will do.
+
+    Parameters
+    ----------
+    x : Tensor
+
+    Returns
+    -------
+    bool
+        False under ``torch.compile``, where nobody can tell.
+    """
+    if torch.compiler.is_compiling() or forward_ad._current_level >= 0:
+        return False
+    while torch._C._functorch.is_functorch_wrapped_tensor(x):
+        if not torch._C._functorch.is_batchedtensor(x):
+            return False
+        x = torch._C._functorch.get_unwrapped(x)
+    return not (x.requires_grad and torch.is_grad_enabled())
