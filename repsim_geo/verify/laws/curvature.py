@@ -1,0 +1,69 @@
+"""Curvature, and what it says of means."""
+
+from __future__ import annotations
+
+import torch
+from geoopt.manifolds.base import Manifold
+from torch import Tensor
+
+from repsim_geo.numerics.norms import with_axes
+from repsim_geo.verify.laws.law import chapter
+from repsim_geo.verify.scenes import Scene, size_of_vector
+
+LAWS, law = chapter(order=3)
+
+
+@law(
+    "Sectional curvature is what small geodesic triangles say.",
+    "sectional_curvature injectivity_radius expmap dist2 inner",
+    "finite difference",
+    source="expansion of d(exp su, exp sv)^2, do Carmo 1992",
+    regular=True,
+    scenes=("iid", "equal_eigenvalues"),
+)
+def curvature_agrees_with_distances(manifold: Manifold, scene: Scene) -> Tensor:
+    x, u, v = scene.x, scene.v, scene.w
+    radius = torch.as_tensor(manifold.injectivity_radius(x)).to(scene.scale).expand_as(scene.scale)
+    unit = torch.minimum(radius, scene.scale) / scene.scale
+    u, v = (with_axes(unit, manifold.ndim) * w for w in (u, v))
+    area = manifold.inner(x, u) * manifold.inner(x, v) - manifold.inner(x, u, v).square()
+    flat = manifold.inner(x, u - v)
+
+    def estimate(s: float) -> Tensor:
+        squares = (
+            sum(manifold.dist2(manifold.expmap(x, e * s * u), manifold.expmap(x, e * s * v)) for e in (-1, 1))
+            / 2
+        )
+        return 3 * (s**2 * flat - squares) / (s**4 * area)
+
+    a, b, c = (estimate(s) for s in (0.16, 0.08, 0.04))
+    fine, coarse = (4 * b - a) / 3, (4 * c - b) / 3
+    measured = (16 * coarse - fine) / 15
+    claimed = manifold.sectional_curvature(x, u, v)
+    # What rounding of the squared distances makes of the finest estimate cannot be held against the claim.
+    blur = 10 * torch.finfo(area.dtype).eps * scene.scale.square() / (0.04**4 * area)
+    apart = ((measured - claimed).abs() - blur).clamp_min(0) / (1 / scene.scale.square() + claimed.abs())
+    # Nearly parallel vectors hardly span a plane, and in one dimension they span none.
+    spread = area / (manifold.inner(x, u) * manifold.inner(x, v))
+    return torch.where(spread > 1e-6, apart * spread, 0.0)
+
+
+@law(
+    "The Hessian of half the squared distance is bounded below as declared.",
+    "distance_convexity injectivity_radius expmap dist2 inner",
+    "finite difference",
+    source="comparison theorem of Rauch",
+    regular=True,
+    scenes=("iid", "close", "on_geodesic", "equal_eigenvalues"),
+)
+def distance_convexity_is_a_lower_bound(manifold: Manifold, scene: Scene) -> Tensor:
+    x, size = scene.x, size_of_vector(manifold, scene.x, scene.v)
+    y = manifold.expmap(x, 0.5 * scene.u)
+    bound = manifold.distance_convexity(x, manifold.dist(x, y))
+    radius = torch.as_tensor(manifold.injectivity_radius(x), dtype=size.dtype).expand_as(size)
+    h = 1e-3 * torch.minimum(radius, scene.scale) / size
+    step = with_axes(h, manifold.ndim) * scene.v
+    values = [manifold.dist2(manifold.expmap(x, s * step), y) / 2 for s in (-1, 0, 1)]
+    hessian = (values[0] - 2 * values[1] + values[2]) / (h * size).square()
+    # At a singular point there is no room for differences, and nothing to hold against the bound.
+    return torch.where(h > 0, (bound - hessian).clamp_min(0), 0.0)
