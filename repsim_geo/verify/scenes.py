@@ -8,8 +8,9 @@ independent draws, so that no law is judged by one seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from geoopt.manifolds.base import Manifold
@@ -64,15 +65,201 @@ class Scene:
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """How a scene is built; ``build`` returns None where it makes no sense for a manifold."""
+    """
+    Where three points of a manifold lie, in words; `build` puts them there.
+
+    Attributes
+    ----------
+    name : str
+    description : str
+    relation : str
+        Of the second and third point to the first: "independent"; "equal"; "near", both at a distance of
+        `separation` times the size of the points; "between", the second at the fraction `separation` of the
+        way to the third; "near_cut", the second at the fraction `separation` of the way to the cut locus.
+    separation : float
+        If it is smaller than the dtype resolves, what the dtype resolves is taken.
+    angle : float or None
+        For near points: angle at the first point between the directions to the others, in degrees; None for a
+        random one.
+    rank, rank_of_others : int or None
+        Of the first point, and of the others, where points are matrices; None for full rank.
+    condition : float or None
+        Singular values fall from 1 to ``1 / condition``; 1 for equal ones, None for random ones. If it is
+        larger than the dtype bears, what the dtype bears is taken.
+    sizes : tuple of float
+        Factors of the three points.
+    amplification : float
+        Factor by which rounding errors grow in this scene, whoever computes; `condition` comes on top.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from repsim_geo import UnitSphere
+    >>> near = SceneSpec("near", "one degree apart", "near", separation=1e-2, angle=90.0)
+    >>> scene = near.build(UnitSphere(1), (3,), torch.float64, torch.Generator().manual_seed(0))
+    >>> UnitSphere(1).angle(scene.y, scene.x, scene.z)[0].rad2deg()
+    tensor(90., dtype=torch.float64)
+    """
 
     name: str
     description: str
-    build: Callable[[Manifold, tuple[int, ...], torch.dtype, torch.Generator], Scene | None]
+    relation: str = "independent"
+    separation: float = 0.0
+    angle: float | None = None
+    rank: int | None = None
+    rank_of_others: int | None = None
+    condition: float | None = None
+    sizes: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    amplification: float = 1.0
+
+    def suits(self, manifold: Manifold, point: tuple[int, ...]) -> bool:
+        """
+        Whether the scene makes sense for points of a shape, on a manifold.
+
+        Parameters
+        ----------
+        manifold : geoopt.Manifold
+        point : tuple of int
+
+        Returns
+        -------
+        bool
+        """
+        deficient = self.rank is not None or self.rank_of_others is not None
+        if (deficient or self.condition is not None) and len(point) != 2:
+            return False
+        if (deficient or (self.condition or 0.0) > 1) and min(point) < 2:
+            return False
+        return not (deficient and getattr(manifold, "full_rank", False))
+
+    def build(
+        self,
+        manifold: Manifold,
+        point: tuple[int, ...],
+        dtype: torch.dtype,
+        generator: torch.Generator,
+        draws: int = DRAWS,
+    ) -> Scene | None:
+        """
+        Put the points, and three vectors at the first.
+
+        Parameters
+        ----------
+        manifold : geoopt.Manifold
+        point : tuple of int
+        dtype : torch.dtype
+        generator : torch.Generator
+        draws : int
+            Independent draws, as a batch.
+
+        Returns
+        -------
+        Scene or None
+            None where the scene makes no sense for the manifold.
+        """
+        if not self.suits(manifold, point):
+            return None
+        x, y, z = self._points(manifold, point, dtype, generator, draws)
+        if self.relation == "equal":
+            y, z = x.clone(), x.clone()
+        scale = size_of(manifold, x)
+        u, v, w = (_vector(manifold, x, scale, generator) for _ in range(3))
+        noise = ambient(point, None, dtype, generator, draws)
+        noise = noise * x.abs().amax(trailing(manifold.ndim), keepdim=True)
+        # Where rounding moves ill-conditioned points far, near points are ten times farther apart.
+        near = SEPARATION[dtype] * (10 if getattr(manifold, "sensitive", False) else 1)
+        u = u * with_axes(_reach(manifold, x, u, scale), manifold.ndim)
+        if self.relation == "near":
+            apart = max(self.separation, near)
+            y, z = (manifold.expmap(x, apart * side) for side in (u, self._other_side(manifold, x, u, v)))
+        elif self.relation == "between":
+            y = manifold.expmap(x, self.separation * manifold.logmap(x, z))
+        elif self.relation == "near_cut":
+            t = _cut_time(manifold, x, u)
+            if t is None:
+                return None
+            y = manifold.expmap(x, self.separation * with_axes(t, manifold.ndim) * u)
+            scale = torch.maximum(scale, size_of(manifold, y))
+        amplification = self.amplification * max(1.0, self._condition(dtype))
+        regular = self.rank_of_others is None and (self.rank is None or _regular(manifold, x, y, z))
+        return Scene(self.name, x, y, z, u, v, w, noise, scale, near, regular, amplification)
+
+    def _points(
+        self,
+        manifold: Manifold,
+        point: tuple[int, ...],
+        dtype: torch.dtype,
+        generator: torch.Generator,
+        draws: int,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        spectrum = self._spectrum(manifold, point, self.rank, dtype)
+        x, y, z = _three(manifold, point, dtype, generator, spectrum, self.sizes, draws)
+        if self.rank_of_others is not None:
+            spectrum = self._spectrum(manifold, point, self.rank_of_others, dtype)
+            y, z, _ = _three(manifold, point, dtype, generator, spectrum, self.sizes, draws)
+        return x, y, z
+
+    def _condition(self, dtype: torch.dtype) -> float:
+        return min(self.condition or 1.0, CONDITION[dtype])
+
+    def _spectrum(
+        self, manifold: Manifold, point: tuple[int, ...], rank: int | None, dtype: torch.dtype
+    ) -> Tensor | None:
+        """Singular values, or None for random ones."""
+        if rank is None and self.condition is None:
+            return None
+        condition = self._condition(dtype)
+        # Seen from each other, two points of condition c can have condition c^2.
+        span = condition**0.5 if getattr(manifold, "sensitive", False) else condition
+        spectrum = torch.logspace(0, -1, min(rank or min(point), *point), span, dtype=torch.float64)
+        if self.condition == 1 and rank is None and point[0] == point[1]:
+            # All eigenvalues one is the identity and nothing else: have two values, several times.
+            spectrum[: point[0] // 2] = 2.0
+        return spectrum
+
+    def _other_side(self, manifold: Manifold, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """A vector as long as `u`, at the angle of the scene from it; or `v`."""
+        if self.angle is None:
+            return v
+        square = manifold.inner(x, u, keepdim=True)
+        across = v - u * (manifold.inner(x, v, u, keepdim=True) / torch.where(square > 0, square, 1.0))
+        length = with_axes(
+            size_of_vector(manifold, x, u) / size_of_vector(manifold, x, across), manifold.ndim
+        )
+        angle = math.radians(self.angle)
+        return math.cos(angle) * u + math.sin(angle) * length * across
+
+    def __str__(self) -> str:
+        return ", ".join(self._sentence())
+
+    def _sentence(self) -> Iterator[str]:
+        yield {
+            "independent": "independent points",
+            "equal": "three equal points",
+            "near": f"points {self.separation:g} of their size apart",
+            "between": f"the second point at {self.separation:g} of the way to the third",
+            "near_cut": f"the second point at {self.separation:g} of the way to the cut locus",
+        }[self.relation]
+        if self.angle is not None:
+            yield f"angle {self.angle:g}°"
+        if self.rank is not None:
+            yield f"rank {self.rank}"
+        if self.rank_of_others is not None:
+            yield f"the second and third of rank {self.rank_of_others}"
+        if self.condition is not None:
+            yield "equal singular values" if self.condition == 1 else f"condition {self.condition:g}"
+        if len(set(self.sizes)) > 1:
+            yield "sizes " + ", ".join(f"{s:g}" for s in self.sizes)
+        elif self.sizes[0] != 1:
+            yield f"scaled by {self.sizes[0]:g}"
 
 
 def ambient(
-    point: tuple[int, ...], spectrum: Tensor | None, dtype: torch.dtype, generator: torch.Generator
+    point: tuple[int, ...],
+    spectrum: Tensor | None,
+    dtype: torch.dtype,
+    generator: torch.Generator,
+    draws: int = DRAWS,
 ) -> Tensor:
     """
     Tensors of the ambient space, normal or with given singular values (symmetric if square).
@@ -83,12 +270,13 @@ def ambient(
     spectrum : Tensor, shape (k,), or None
     dtype : torch.dtype
     generator : torch.Generator
+    draws : int
 
     Returns
     -------
     Tensor, shape (draws, *point)
     """
-    a = torch.randn(DRAWS, *point, dtype=torch.float64, generator=generator)
+    a = torch.randn(draws, *point, dtype=torch.float64, generator=generator)
     if spectrum is not None and len(point) == 2:
         u, _, vh = torch.linalg.svd(a, full_matrices=False)
         right = u.mT if point[0] == point[1] else vh
@@ -113,49 +301,30 @@ def size_of(manifold: Manifold, x: Tensor) -> Tensor:
     return size_of_vector(manifold, x, x)
 
 
-def _scene(
-    name: str,
-    manifold: Manifold,
-    points: tuple[Tensor, Tensor, Tensor],
-    dtype: torch.dtype,
-    generator: torch.Generator,
-    amplification: float = 1.0,
-) -> Scene:
-    x, y, z = points
-    scale = size_of(manifold, x)
-    point = tuple(x.shape[1:])
-    vectors = []
-    for _ in range(3):
-        u = manifold.proju(x, ambient(point, None, dtype, generator))
-        vectors.append(u * with_axes(scale / size_of_vector(manifold, x, u), manifold.ndim))
-    u, v, w = vectors
-    # Where rounding moves ill-conditioned points far, points are near when they are ten times farther apart.
-    near = SEPARATION[dtype] * (10 if getattr(manifold, "sensitive", False) else 1)
-    noise = ambient(point, None, dtype, generator) * x.abs().amax(trailing(manifold.ndim), keepdim=True)
-    reach = torch.full_like(scale, 0.5)
-    cut_time = getattr(manifold, "cut_time", None)
-    if cut_time is not None:
-        reach = torch.minimum(reach, 0.5 * cut_time(x, u))
-    return Scene(
-        name,
-        x,
-        y,
-        z,
-        u * with_axes(reach, manifold.ndim),
-        v,
-        w,
-        noise,
-        scale,
-        near,
-        name != "low_rank" or _regular(manifold, x, y, z),
-        amplification,
-    )
-
-
 def size_of_vector(manifold: Manifold, x: Tensor, u: Tensor) -> Tensor:
     """Length of tangent vectors, one where it vanishes; shape (*batch)."""
     length = manifold.inner(x, u).sqrt()
     return torch.where(length > 0, length, torch.ones_like(length))
+
+
+def _vector(manifold: Manifold, x: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
+    """A random tangent vector as long as points are large."""
+    u = manifold.proju(x, ambient(tuple(x.shape[1:]), None, x.dtype, generator, len(x)))
+    return u * with_axes(scale / size_of_vector(manifold, x, u), manifold.ndim)
+
+
+def _reach(manifold: Manifold, x: Tensor, u: Tensor, scale: Tensor) -> Tensor:
+    """Half of the way, at most half of that to the cut locus."""
+    reach = torch.full_like(scale, 0.5)
+    cut_time = getattr(manifold, "cut_time", None)
+    return reach if cut_time is None else torch.minimum(reach, 0.5 * cut_time(x, u))
+
+
+def _cut_time(manifold: Manifold, x: Tensor, u: Tensor) -> Tensor | None:
+    """Finite times at which geodesics cease to be shortest, or None where the manifold knows of none."""
+    cut_time = getattr(manifold, "cut_time", None)
+    t = None if cut_time is None else cut_time(x, u)
+    return t if t is not None and bool(t.isfinite().all()) else None
 
 
 def _regular(manifold: Manifold, *points: Tensor) -> bool:
@@ -171,122 +340,46 @@ def _three(
     point: tuple[int, ...],
     dtype: torch.dtype,
     generator: torch.Generator,
-    spectrum: Tensor | None = None,
-    factors: tuple[float, float, float] = (1.0, 1.0, 1.0),
-):
+    spectrum: Tensor | None,
+    factors: tuple[float, float, float],
+    draws: int,
+) -> tuple[Tensor, ...]:
     if spectrum is None and getattr(manifold, "sensitive", False):
-        return tuple(manifold.projx(f * _definite(point, dtype, generator)) for f in factors)
-    return tuple(manifold.projx(f * ambient(point, spectrum, dtype, generator)) for f in factors)
+        return tuple(manifold.projx(f * _definite(point, dtype, generator, draws)) for f in factors)
+    return tuple(manifold.projx(f * ambient(point, spectrum, dtype, generator, draws)) for f in factors)
 
 
-def _definite(point: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator) -> Tensor:
+def _definite(point: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator, draws: int) -> Tensor:
     """Positive definite matrices, well conditioned: eigenvalues are exponentials of normal numbers."""
-    a = torch.randn(DRAWS, *point, dtype=torch.float64, generator=generator)
+    a = torch.randn(draws, *point, dtype=torch.float64, generator=generator)
     basis, _ = torch.linalg.qr(a)
     size = (a.diagonal(dim1=-2, dim2=-1) / 2).exp()
     return ((basis * size[..., None, :]) @ basis.mT).to(dtype)
 
 
-def _iid(manifold, point, dtype, generator):
-    return _scene("iid", manifold, _three(manifold, point, dtype, generator), dtype, generator)
-
-
-def _coincident(manifold, point, dtype, generator):
-    x, _, _ = _three(manifold, point, dtype, generator)
-    return _scene("coincident", manifold, (x, x.clone(), x.clone()), dtype, generator)
-
-
-def _close(manifold, point, dtype, generator):
-    scene = _iid(manifold, point, dtype, generator)
-    y, z = (manifold.expmap(scene.x, scene.near * u) for u in (scene.u, scene.v))
-    return replace(scene, name="close", y=y, z=z)
-
-
-def _on_geodesic(manifold, point, dtype, generator):
-    scene = _iid(manifold, point, dtype, generator)
-    y = manifold.expmap(scene.x, 0.3 * manifold.logmap(scene.x, scene.z))
-    return replace(scene, name="on_geodesic", y=y)
-
-
-def _near_cut_locus(manifold, point, dtype, generator):
-    cut_time = getattr(manifold, "cut_time", None)
-    if cut_time is None:
-        return None
-    scene = _iid(manifold, point, dtype, generator)
-    t = cut_time(scene.x, scene.u)
-    if not bool(t.isfinite().all()):
-        return None
-    y = manifold.expmap(scene.x, 0.99 * with_axes(t, manifold.ndim) * scene.u)
-    scale = torch.maximum(scene.scale, size_of(manifold, y))
-    return replace(scene, name="near_cut_locus", y=y, scale=scale, amplification=1e3)
-
-
-def _low_rank(manifold, point, dtype, generator):
-    if len(point) != 2 or min(point) < 2 or getattr(manifold, "full_rank", False):
-        return None
-    return _scene(
-        "low_rank", manifold, _three(manifold, point, dtype, generator, torch.ones(1)), dtype, generator
-    )
-
-
-def _dropped_rank(manifold, point, dtype, generator):
-    if len(point) != 2 or min(point) < 2 or getattr(manifold, "full_rank", False):
-        return None
-    x, _, _ = _three(manifold, point, dtype, generator)
-    y, z, _ = _three(manifold, point, dtype, generator, torch.ones(1))
-    return replace(_scene("dropped_rank", manifold, (x, y, z), dtype, generator), regular=False)
-
-
-def _equal_eigenvalues(manifold, point, dtype, generator):
-    if len(point) != 2:
-        return None
-    spectrum = torch.ones(min(point))
-    if point[0] == point[1]:
-        # The only symmetric matrix with all eigenvalues one is the identity: have two values, several times.
-        spectrum[: point[0] // 2] = 2.0
-    return _scene(
-        "equal_eigenvalues", manifold, _three(manifold, point, dtype, generator, spectrum), dtype, generator
-    )
-
-
-def _ill_conditioned(manifold, point, dtype, generator):
-    if len(point) != 2 or min(point) < 2:
-        return None
-    condition = CONDITION[dtype]
-    # Seen from each other, two points of condition c can have condition c^2.
-    span = condition**0.5 if getattr(manifold, "sensitive", False) else condition
-    spectrum = torch.tensor(span, dtype=torch.float64) ** torch.linspace(
-        0, -1, min(point), dtype=torch.float64
-    )
-    points = _three(manifold, point, dtype, generator, spectrum)
-    return _scene("ill_conditioned", manifold, points, dtype, generator, amplification=condition)
-
-
-def _scaled_by(factor: float, name: str):
-    def build(manifold, point, dtype, generator):
-        points = _three(manifold, point, dtype, generator, factors=(factor,) * 3)
-        return _scene(name, manifold, points, dtype, generator)
-
-    return build
-
-
-def _different_sizes(manifold, point, dtype, generator):
-    points = _three(manifold, point, dtype, generator, factors=(1.0, 1e-8, 1e-4))
-    # Rounding of the large point is an error of the small one: a geodesic ends no nearer than that.
-    return _scene("different_sizes", manifold, points, dtype, generator, amplification=1e8)
-
-
 SCENES: tuple[SceneSpec, ...] = (
-    SceneSpec("iid", "independent random points", _iid),
-    SceneSpec("coincident", "three equal points", _coincident),
-    SceneSpec("close", "points a millionth of their size apart (1e-4 in float32)", _close),
-    SceneSpec("on_geodesic", "the second point on the geodesic between the others", _on_geodesic),
-    SceneSpec("near_cut_locus", "the second point at 99 % of the way to the cut locus", _near_cut_locus),
-    SceneSpec("low_rank", "matrices of rank one", _low_rank),
-    SceneSpec("dropped_rank", "a matrix of full rank, and two of rank one", _dropped_rank),
-    SceneSpec("equal_eigenvalues", "matrices with equal singular values", _equal_eigenvalues),
-    SceneSpec("ill_conditioned", "singular values from 1 to 1e-4 (1e-2 in float32)", _ill_conditioned),
-    SceneSpec("tiny", "points scaled by 1e-8", _scaled_by(1e-8, "tiny")),
-    SceneSpec("huge", "points scaled by 1e8", _scaled_by(1e8, "huge")),
-    SceneSpec("different_sizes", "the second point 1e8, the third 1e4 times smaller", _different_sizes),
+    SceneSpec("iid", "independent random points"),
+    SceneSpec("coincident", "three equal points", "equal"),
+    SceneSpec("close", "points a millionth of their size apart (1e-4 in float32)", "near", 1e-6),
+    SceneSpec("on_geodesic", "the second point on the geodesic between the others", "between", 0.3),
+    SceneSpec(
+        "near_cut_locus",
+        "the second point at 99 % of the way to the cut locus",
+        "near_cut",
+        0.99,
+        amplification=1e3,
+    ),
+    SceneSpec("low_rank", "matrices of rank one", rank=1),
+    SceneSpec("dropped_rank", "a matrix of full rank, and two of rank one", rank_of_others=1),
+    SceneSpec("equal_eigenvalues", "matrices with equal singular values", condition=1.0),
+    SceneSpec("ill_conditioned", "singular values from 1 to 1e-4 (1e-2 in float32)", condition=1e4),
+    SceneSpec("tiny", "points scaled by 1e-8", sizes=(1e-8, 1e-8, 1e-8)),
+    SceneSpec("huge", "points scaled by 1e8", sizes=(1e8, 1e8, 1e8)),
+    SceneSpec(
+        "different_sizes",
+        "the second point 1e8, the third 1e4 times smaller",
+        sizes=(1.0, 1e-8, 1e-4),
+        # Rounding of the large point is an error of the small one: a geodesic ends no nearer than that.
+        amplification=1e8,
+    ),
 )

@@ -10,7 +10,7 @@ from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
 from repsim_geo.verify.laws.law import chapter, provides
-from repsim_geo.verify.laws.residuals import ambient_apart, over_scale
+from repsim_geo.verify.laws.residuals import ambient_apart, apart, over_scale
 from repsim_geo.verify.scenes import Scene
 
 LAWS, law = chapter(order=4)
@@ -25,9 +25,9 @@ def batch_entries_do_not_mix(manifold: Manifold, scene: Scene) -> Tensor:
         (manifold.transp(scene.x, scene.y, scene.v)[2:3], manifold.transp(x, y, v)),
     )
     size = torch.maximum(x.abs().amax(), v.abs().amax())
-    apart = [(a - b).abs().amax() / size for a, b in pairs]
+    differences = [(a - b).abs().amax() / size for a, b in pairs]
     distance = (manifold.dist(scene.x, scene.y)[2] - manifold.dist(x, y)[0]).abs() / scene.scale[2]
-    return torch.stack([*apart, distance])
+    return torch.stack([*differences, distance])
 
 
 @law("One point broadcasts against many, from either side.", "dist logmap expmap proju inner", "composed")
@@ -132,9 +132,9 @@ def arguments_are_not_modified(manifold: Manifold, scene: Scene) -> Tensor:
 def scaling_scales_distances(manifold: Manifold, scene: Scene) -> Tensor:
     scaled = geoopt.Scaled(manifold, 2.0)
     x, y = scene.x, scene.y
-    apart = over_scale(scaled.dist(x, y) - 2 * manifold.dist(x, y), scene)
+    twice = over_scale(scaled.dist(x, y) - 2 * manifold.dist(x, y), scene)
     there = over_scale(manifold.dist(scaled.expmap(x, scaled.logmap(x, y)), y), scene)
-    return apart + there + sum(over_scale(a - b, scene) for a, b in _scaled_pairs(manifold, scaled, scene))
+    return twice + there + sum(over_scale(a - b, scene) for a, b in _scaled_pairs(manifold, scaled, scene))
 
 
 @law(
@@ -159,7 +159,7 @@ def products_add_squared_distances(manifold: Manifold, scene: Scene) -> Tensor:
 )
 def vmap_agrees_with_the_batch(manifold: Manifold, scene: Scene) -> Tensor:
     vmap = torch.func.vmap
-    apart = over_scale(vmap(manifold.dist)(scene.x, scene.y) - manifold.dist(scene.x, scene.y), scene)
+    distances = over_scale(vmap(manifold.dist)(scene.x, scene.y) - manifold.dist(scene.x, scene.y), scene)
     log = apart(
         manifold, scene.x, vmap(manifold.logmap)(scene.x, scene.y), manifold.logmap(scene.x, scene.y), scene
     )
@@ -169,7 +169,7 @@ def vmap_agrees_with_the_batch(manifold: Manifold, scene: Scene) -> Tensor:
     moved, alone = (
         function(scene.x, scene.y, scene.v) for function in (manifold.transp, vmap(manifold.transp))
     )
-    return apart + log + exp + apart(manifold, scene.y, moved, alone, scene)
+    return distances + log + exp + apart(manifold, scene.y, moved, alone, scene)
 
 
 @law(

@@ -76,11 +76,11 @@ def geodesic_has_its_ends(manifold: Manifold, scene: Scene) -> Tensor:
 def geodesic_takes_many_times(manifold: Manifold, scene: Scene) -> Tensor:
     times = torch.tensor([0.0, 0.3, 1.0], dtype=scene.x.dtype)
     together = manifold.geodesic(times[(..., *[None] * scene.x.dim())], scene.x, scene.y)
-    apart = [
+    misses = [
         over_scale(manifold.dist(point, manifold.geodesic(float(t), scene.x, scene.y)), scene)
         for t, point in zip(times, together, strict=True)
     ]
-    return torch.stack(apart).amax(0)
+    return torch.stack(misses).amax(0)
 
 
 @law(
