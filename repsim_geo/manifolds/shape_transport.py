@@ -27,7 +27,7 @@ from repsim_geo.manifolds.actions import singular_basis
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.angles import one_minus_cos, sinc
 from repsim_geo.numerics.norms import inner, safe_norm, squared_norm
-from repsim_geo.numerics.sylvester import skew_sylvester
+from repsim_geo.numerics.sylvester import skew_solver
 from repsim_geo.numerics.tracing import any_true
 
 # A shortest path never comes nearer to a singular point than its length times the remaining digits, and
@@ -147,12 +147,12 @@ def _series(x: Tensor, v: Tensor, u: Tensor, h: Tensor, basis: Tensor, squares: 
     s, n, w, c = x.mT @ x, x.mT @ v, v.mT @ v, u.mT @ v
     c = c - c.mT
     # Terms are f_k h^(k-1), which stays finite for h = 0.
-    before = torch.zeros_like(c)
-    term = skew_sylvester(s, h * c / 2, squares)
+    before, solve = torch.zeros_like(c), skew_solver(s, squares)
+    term = solve(h * c / 2)
     value, slope = term, 2 * term
     for k in range(2, _terms(x)):
         rhs = (1 - 2 * k) * h * (n @ term) + (2 - k) * h * h * (w @ before)
-        before, term = term, skew_sylvester(s, (rhs - rhs.mT) / (k + 1), squares)
+        before, term = term, solve((rhs - rhs.mT) / (k + 1))
         value, slope = value + term, slope + (k + 1) * term
     return ((x + h * v) @ slope - h * (v @ value)) @ basis.mT
 

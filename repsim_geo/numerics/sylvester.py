@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -47,6 +48,34 @@ def skew_sylvester(s: Tensor, c: Tensor, eigenvalues: Tensor, *, cutoff: float =
             [-2.,  0.]])
     """
     return _solve(s, c, eigenvalues, cutoff)
+
+
+def skew_solver(s: Tensor, eigenvalues: Tensor) -> Callable[[Tensor], Tensor]:
+    """
+    `skew_sylvester` for one `s` and many right-hand sides.
+
+    Parameters
+    ----------
+    s : Tensor, shape (*batch, p, p)
+    eigenvalues : Tensor, shape (*batch, p)
+
+    Returns
+    -------
+    callable
+        From `c` to `a`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> solve = skew_solver(torch.diag(torch.tensor([1.0, 3.0])), torch.tensor([1.0, 3.0]))
+    >>> solve(torch.tensor([[0.0, 8.0], [-8.0, 0.0]]))
+    tensor([[ 0.,  2.],
+            [-2.,  0.]])
+    """
+    if constant(s):
+        factors = _divide(torch.ones_like(s), eigenvalues, 0.0)
+        return lambda c: c * factors
+    return lambda c: _Sylvester.apply(s, c, eigenvalues, 0.0)  # type: ignore[no-any-return]
 
 
 def lyapunov(s: Tensor, c: Tensor, eigenvalues: Tensor) -> Tensor:
