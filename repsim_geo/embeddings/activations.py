@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from repsim_geo.errors import ShapeError
 from repsim_geo.numerics.alignment import finite_svd
-from repsim_geo.numerics.centering import center_columns
+from repsim_geo.numerics.centering import center_units
 from repsim_geo.numerics.norms import safe_norm, trailing
 from repsim_geo.numerics.once import once
 from repsim_geo.numerics.singular import partially_whitened, principal_part
@@ -21,7 +21,7 @@ class Center(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (*batch, m, d) to the same shape."""
-        return center_columns(x)
+        return center_units(x)
 
 
 class ToWidth(nn.Module):

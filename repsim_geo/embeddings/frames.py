@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from repsim_geo.embeddings.activations import ToWidth, largest_entry
 from repsim_geo.errors import DegenerateRepresentationError
-from repsim_geo.numerics.centering import center_columns
+from repsim_geo.numerics.centering import center_units
 from repsim_geo.numerics.norms import squared_norm
 from repsim_geo.numerics.singular import partially_whitened
 from repsim_geo.numerics.tracing import readable
@@ -28,8 +29,10 @@ class Frame(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (*batch, m, d) to (*batch, m, k)."""
-        x = center_columns(x)
-        frame = partially_whitened(ToWidth(self.k)(x / largest_entry(x)), 1.0, 1.0)
+        x = x / largest_entry(x)
+        # What removing the means leaves of their rounding is no direction.
+        rounding = max(x.shape[-2:]) * torch.finfo(x.dtype).eps * torch.linalg.matrix_norm(x.detach())
+        frame = partially_whitened(ToWidth(self.k)(center_units(x)), 1.0, 1.0, rounding[..., None])
         if readable(frame):
             self._check(frame.detach())
         return frame

@@ -21,6 +21,36 @@ def center_columns(x: Tensor) -> Tensor:
     return x - x.mean(-2, keepdim=True)
 
 
+def center_units(x: Tensor) -> Tensor:
+    """
+    Subtract from every column its mean; a column that is constant up to rounding becomes zero.
+
+    For maps that see weak directions relative to themselves, such as whitening: the rounding that a large
+    constant leaves behind would be taken for a direction.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, p)
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, p)
+
+    Examples
+    --------
+    >>> import torch
+    >>> center_units(torch.tensor([[0.1, 1.0], [0.1, 3.0], [0.1, 2.0]]))
+    tensor([[ 0., -1.],
+            [ 0.,  1.],
+            [ 0.,  0.]])
+    """
+    # Twice: large means leave a mean of their rounding, which is large next to weak directions.
+    centered = center_columns(center_columns(x))
+    rounding = x.shape[-2] * torch.finfo(x.dtype).eps * x.detach().abs().amax(-2, keepdim=True)
+    constant = centered.detach().abs().amax(-2, keepdim=True) <= rounding
+    return torch.where(constant, 0.0, centered)
+
+
 def symmetrize(a: Tensor) -> Tensor:
     """
     Symmetric part.

@@ -61,7 +61,7 @@ def principal_part(x: Tensor, rank: int) -> Tensor:
     return _SingularFunction.apply(x, rule)  # type: ignore[no-any-return]
 
 
-def partially_whitened(x: Tensor, whiten: float, scale: float) -> Tensor:
+def partially_whitened(x: Tensor, whiten: float, scale: float, rounding: Tensor | float = 0.0) -> Tensor:
     """
     Move singular values towards a common one: ``s -> (1 - whiten) s + whiten * scale``.
 
@@ -72,6 +72,8 @@ def partially_whitened(x: Tensor, whiten: float, scale: float) -> Tensor:
         From 0 (nothing) to 1 (all directions get the same extent).
     scale : float
         The common singular value.
+    rounding : Tensor, shape (*batch, 1), or float
+        Singular values below it count as absent, too: what is known of the rounding of `x`.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def partially_whitened(x: Tensor, whiten: float, scale: float) -> Tensor:
     """
 
     def rule(s: Tensor) -> _Rule:
-        present = s > max(x.shape[-2:]) * torch.finfo(s.dtype).eps * s[..., :1]
+        present = s > (max(x.shape[-2:]) * torch.finfo(s.dtype).eps * s[..., :1]) + rounding
         value = torch.where(present, (1 - whiten) * s + whiten * scale, 0.0)
         ratio = _ratio(value, torch.where(present, s, 0.0))
         both = (present[..., :, None] & present[..., None, :]).to(s.dtype)
