@@ -46,6 +46,9 @@ class RiemannianManifold(Manifold):
         Distances see small directions of a point relative to themselves, so that rounding of an
         ill-conditioned point moves it far. Elsewhere a relative error of eps moves a point by eps times its
         size.
+    definite : bool
+        Regular points are positive definite matrices; inverses of these, and of their roots, cost digits in
+        proportion to their condition.
     """
 
     __scaling__ = Manifold.__scaling__.copy()
@@ -60,6 +63,7 @@ class RiemannianManifold(Manifold):
     flat: bool = False
     full_rank: bool = False
     sensitive: bool = False
+    definite: bool = False
 
     # ------------------------------------------------------------------ 1. to implement
     # inner, expmap, logmap, projx, proju, random, _check_point_on_manifold, _check_vector_on_tangent,

@@ -35,6 +35,7 @@ class SPD(RiemannianManifold):
     __scaling__ = RiemannianManifold.__scaling__.copy()
     full_rank = True
     sensitive = True
+    definite = True
 
     def projx(self, x: Tensor) -> Tensor:
         """

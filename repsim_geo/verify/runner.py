@@ -1,52 +1,61 @@
-"""Run laws on scenes."""
+"""Run laws on scenes: the checks that people call."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
 from geoopt.manifolds.base import Manifold
+from torch import Tensor
 
-from repsim_geo.errors import CutLocusWarning
-from repsim_geo.verify.laws import LAWS, Law, provides
+from repsim_geo.invariances import Invariance
+from repsim_geo.verify import search
+from repsim_geo.verify.cases import Case, DistanceCase, IsometryCase, ManifoldCase, MetricCase, as_case
+from repsim_geo.verify.judge import BUILDING, asked, build, judge
+from repsim_geo.verify.law import Law
+from repsim_geo.verify.laws import law as law_of_name
+from repsim_geo.verify.parts import Part
 from repsim_geo.verify.report import LawViolationError, Record, Report
-from repsim_geo.verify.scenes import SCENES, Scene, SceneSpec
-from repsim_geo.verify.tolerance import tolerance
 
-# Scenes are built with the manifold's own methods; where those raise, that is a finding of this name.
-_BUILDING = "scenes_can_be_built"
+BOTH = (torch.float64, torch.float32)
+# How many laws are shown with their smallest counterexample; the most basic ones first.
+_SHOWN = 3
 
 
-def check_manifold(
-    manifold: Manifold,
-    point: tuple[int, ...],
+def check(
+    subject: Any,
     *,
-    laws: Iterable[Law | str] = LAWS,
-    scenes: Iterable[SceneSpec] = SCENES,
-    dtypes: Iterable[torch.dtype] = (torch.float64, torch.float32),
+    laws: Iterable[Law | str] | None = None,
+    scenes: Iterable[Any] | None = None,
+    dtypes: Iterable[torch.dtype] = BOTH,
     seed: int = 0,
+    examples: int | None = None,
     expected_failures: Mapping[str, str] | None = None,
     on_fail: str = "raise",
 ) -> Report:
     """
-    Verify a manifold: every law on every scene in every dtype.
+    Verify anything: every law on every scene in every dtype.
 
     Parameters
     ----------
-    manifold : geoopt.Manifold
-        Ours, geoopt's, or yours.
-    point : tuple of int
-        Shape of one point. Small is fine and fast.
-    laws : iterable of Law or str
-    scenes : iterable of SceneSpec
+    subject : Case, metric, (nn.Module, geoopt.Manifold), (geoopt.Manifold, shape of a point), or callable
+        See `as_case`.
+    laws : iterable of Law or str, optional
+        Which laws to ask; all that apply if left out.
+    scenes : iterable of SceneSpec, NetworkSpec or str, optional
+        On which scenes; on all if left out.
     dtypes : iterable of torch.dtype
     seed : int
         Every scene is a batch of draws from this seed.
+    examples : int, optional
+        How many scenes hypothesis draws beside those that have names: of networks for distances and metrics,
+        where it is 20 if left out; of points for manifolds and isometries, where it is none.
     expected_failures : mapping from law to reason, optional
-        Laws known to fail. They must fail somewhere: one that holds everywhere is reported.
-    on_fail : "raise" or "report"
+        Beside those of the case.
+    on_fail : {"raise", "report"}
 
     Returns
     -------
@@ -57,125 +66,391 @@ def check_manifold(
     LawViolationError
         When a law fails, unless ``on_fail="report"``.
     ValueError
-        Unknown law in `expected_failures`, or another value of `on_fail`.
+        Unknown laws or scenes, nothing to check, or another value of `on_fail`.
 
     Notes
     -----
-    A law applies when the manifold provides the methods and facts that the law declares to need; what was
-    skipped, and why, is in the report. An exception inside a law is a failure of that law.
+    A law applies when the subject provides the methods and facts that the law declares to need; what was
+    skipped, and why, is in the report. An exception inside a law is a failure of that law, except for a
+    ValueError of a metric or a distance, which is a refusal of degenerate networks; ordinary networks must
+    not be refused. With hypothesis installed, failures are shrunk to the simplest scene that shows them.
 
     Examples
     --------
     >>> from repsim_geo import Flat
-    >>> from repsim_geo.verify import check_manifold
-    >>> check_manifold(Flat(ndim=1), (3,)).ok
+    >>> check((Flat(ndim=1), (3,))).ok
     True
     """
-    if isinstance(laws, str):
-        laws = (laws,)
-    laws, expected = tuple(_by_name(law) for law in laws), dict(expected_failures or {})
-    scenes, dtypes = tuple(scenes), tuple(dtypes)
-    if not (laws and scenes and dtypes):
-        raise ValueError("nothing to check: laws, scenes and dtypes must not be empty.")
+    case, dtypes = as_case(subject), tuple(dtypes)
+    examples = _default_examples(case) if examples is None else examples
     if on_fail not in ("raise", "report"):
         raise ValueError(f"on_fail must be 'raise' or 'report', got {on_fail!r}.")
-    unknown = set(expected) - {law.name for law in laws} - {_BUILDING}
-    if unknown:
-        raise ValueError(
-            f"expected_failures names unknown laws: {sorted(unknown)}. See repsim_geo.verify.LAWS."
-        )
-    records = [
-        record
-        for dtype in dtypes
-        for spec in scenes
-        for record in _check_scene(manifold, tuple(point), laws, spec, dtype, seed)
-    ]
-    report = Report(repr(manifold), _with_expectations(records, expected))
+    expected = {**case.expected_failures, **(expected_failures or {})}
+    parts = case.parts()
+    chosen = [_chosen_laws(part, laws) for part in parts]
+    _check_choice(parts, chosen, laws, expected)
+    records: list[Record] = []
+    for part, some in zip(parts, chosen, strict=True):
+        specs = _chosen_scenes(part, parts, scenes)
+        if not (dtypes and specs):
+            raise ValueError("nothing to check: laws, scenes and dtypes must not be empty.")
+        found = [r for dtype in dtypes for spec in specs for r in _on_scene(part, some, spec, dtype, seed)]
+        # Of a metric, networks are drawn: the manifold is known from its own scenes, and costs far more.
+        drawn = examples if part is parts[0] else 0
+        if drawn and some:
+            found += [r for dtype in dtypes for r in search.explore(part, some, dtype, seed, drawn)]
+        records += _with_counterexamples(part, found, specs, seed, expected)
+    report = Report(str(case), _with_expectations(records, expected))
     if on_fail == "raise" and not report.ok:
         raise LawViolationError(str(report))
     return report
 
 
-def _by_name(law: Law | str) -> Law:
-    if isinstance(law, Law):
-        return law
-    known = {known.name: known for known in LAWS}
-    if law not in known:
-        raise ValueError(f"no law called {law!r}. See repsim_geo.verify.LAWS for their names.")
-    return known[law]
-
-
-def _check_scene(
+def check_manifold(
     manifold: Manifold,
     point: tuple[int, ...],
-    laws: tuple[Law, ...],
-    spec: SceneSpec,
-    dtype: torch.dtype,
-    seed: int,
-) -> Iterator[Record]:
-    kind = str(dtype).removeprefix("torch.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CutLocusWarning)
-        try:
-            scene = spec.build(manifold, point, dtype, torch.Generator().manual_seed(seed))
-        except Exception as error:
-            note = (
-                f"projx, expmap, logmap and proju build every scene. Raised {type(error).__name__}: {error}"
-            )
-            yield Record(_BUILDING, spec.name, kind, "failed", math.nan, math.nan, note=note)
-            return
-        for law in laws:
-            reason = _why_not(law, manifold, scene, dtype)
-            if reason is not None:
-                yield Record(law.name, spec.name, kind, "skipped", math.nan, math.nan, note=reason)
-            else:
-                yield judge(law, manifold, scene, dtype)  # type: ignore[arg-type]
-
-
-def _why_not(law: Law, manifold: Manifold, scene: Scene | None, dtype: torch.dtype) -> str | None:
-    """Reason why a law does not apply, or None."""
-    missing = [name for name in law.needs if not provides(manifold, name)]
-    if missing:
-        return f"needs {', '.join(missing)}"
-    if scene is None:
-        return "the scene makes no sense for this manifold"
-    if law.regular and not scene.regular:
-        return "a point is singular: no tangent space of full dimension"
-    if law.scenes is not None and scene.name not in law.scenes:
-        return f"asked only on {', '.join(law.scenes)}"
-    if math.isinf(tolerance(law.kind, dtype)):
-        return "asked only in float64"
-    return None
-
-
-def judge(law: Law, manifold: Manifold, scene: Scene, dtype: torch.dtype) -> Record:
+    *,
+    laws: Iterable[Law | str] | None = None,
+    scenes: Iterable[Any] | None = None,
+    dtypes: Iterable[torch.dtype] = BOTH,
+    seed: int = 0,
+    examples: int = 0,
+    expected_failures: Mapping[str, str] | None = None,
+    on_fail: str = "raise",
+) -> Report:
     """
-    One law on one scene.
+    Verify a manifold.
 
     Parameters
     ----------
-    law : Law
     manifold : geoopt.Manifold
-    scene : Scene
-    dtype : torch.dtype
+        Ours, geoopt's, or yours.
+    point : tuple of int
+        Shape of one point. Small is fine and fast.
+    laws, scenes, dtypes, seed, examples, expected_failures, on_fail
+        As in `check`.
 
     Returns
     -------
-    Record
-        "passed" or "failed"; nan and exceptions are failures.
+    Report
+
+    Raises
+    ------
+    LawViolationError
+        When a law fails, unless ``on_fail="report"``.
+    ValueError
+        As `check`.
+
+    Examples
+    --------
+    >>> from repsim_geo import Flat
+    >>> check_manifold(Flat(ndim=1), (3,)).ok
+    True
     """
-    sensitive = getattr(manifold, "sensitive", False)
-    bound = tolerance(law.kind, dtype, scene.amplification, sensitive=sensitive)
+    return check(
+        ManifoldCase(manifold, point),
+        laws=laws,
+        scenes=scenes,
+        dtypes=dtypes,
+        seed=seed,
+        examples=examples,
+        expected_failures=expected_failures,
+        on_fail=on_fail,
+    )
+
+
+def check_metric(
+    metric: Any,
+    *,
+    m: int = 12,
+    d: int = 4,
+    same_width: bool | None = None,
+    laws: Iterable[Law | str] | None = None,
+    scenes: Iterable[Any] | None = None,
+    dtypes: Iterable[torch.dtype] = BOTH,
+    seed: int = 0,
+    examples: int | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+    on_fail: str = "raise",
+) -> Report:
+    """
+    Verify a metric: its distances of networks, its claims, its embedding, and the manifold of its points.
+
+    Parameters
+    ----------
+    metric : RepresentationMetric or (nn.Module, geoopt.Manifold)
+        Invariances that the card claims must hold, and those that it does not claim must fail.
+    m, d : int
+        Inputs and units of the networks.
+    same_width : bool, optional
+        Give all networks equally many units; found out if left out.
+    laws, scenes, dtypes, seed, examples, expected_failures, on_fail
+        As in `check`.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    LawViolationError
+        When a law fails, unless ``on_fail="report"``.
+    ValueError
+        As `check`; or the metric does not embed networks of this size.
+
+    Examples
+    --------
+    >>> from repsim_geo import AngularCKA
+    >>> check_metric(AngularCKA(), m=6, d=3, examples=5).ok
+    True
+    """
+    return check(
+        MetricCase(metric, m, d, same_width),
+        laws=laws,
+        scenes=scenes,
+        dtypes=dtypes,
+        seed=seed,
+        examples=examples,
+        expected_failures=expected_failures,
+        on_fail=on_fail,
+    )
+
+
+def check_distance(
+    distance: Callable[[Any, Any], Any],
+    *,
+    m: int = 12,
+    d: int = 4,
+    invariances: Iterable[Invariance | str] | None = None,
+    range: tuple[float, float] | None = None,
+    backend: str | None = None,
+    batched: bool = False,
+    same_width: bool = False,
+    laws: Iterable[Law | str] | None = None,
+    scenes: Iterable[Any] | None = None,
+    dtypes: Iterable[torch.dtype] = BOTH,
+    seed: int = 0,
+    examples: int | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+    on_fail: str = "raise",
+) -> Report:
+    """
+    Verify any function that compares two sets of activations.
+
+    Parameters
+    ----------
+    distance : callable
+        ``distance(x, y)`` of activations (m, d_x) and (m, d_y) of the same inputs, torch tensors or numpy
+        arrays; returns one number, or raises ValueError for networks that it cannot compare.
+    m, d : int
+        Inputs and units of the networks.
+    invariances : iterable of Invariance or str, optional
+        What it claims not to notice, such as "rotation and reflection" or "isotropic scaling"; with these,
+        all that follow. It must then notice the others. None for no claim either way.
+    range : tuple of float, optional
+        Smallest and largest value that it claims.
+    backend : {"torch", "numpy"}, optional
+        What it is called with. If left out: torch, if it then returns a tensor; otherwise numpy.
+    batched : bool
+        Whether it takes batches (n, m, d) of networks, and returns (n).
+    same_width : bool
+        Give both networks equally many units.
+    laws, scenes, dtypes, seed, examples, expected_failures, on_fail
+        As in `check`.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    LawViolationError
+        When a law fails, unless ``on_fail="report"``.
+    ValueError
+        As `check`; an unknown invariance.
+
+    Examples
+    --------
+    One minus a correlation is not a metric:
+
+    >>> import numpy as np
+    >>> def cosine(x, y):
+    ...     return 1 - np.sum(x * y) / np.linalg.norm(x) / np.linalg.norm(y)
+    >>> report = check_distance(cosine, same_width=True, on_fail="report")
+    >>> report.broken[:1]
+    ['networks_keep_the_triangle_inequality']
+    """
+    case = DistanceCase(distance, m, d, invariances, range, backend, batched, same_width)
+    return check(
+        case,
+        laws=laws,
+        scenes=scenes,
+        dtypes=dtypes,
+        seed=seed,
+        examples=examples,
+        expected_failures=expected_failures,
+        on_fail=on_fail,
+    )
+
+
+def check_isometry(
+    f: Callable[[Tensor], Tensor],
+    source: Manifold,
+    target: Manifold,
+    point: tuple[int, ...],
+    *,
+    laws: Iterable[Law | str] | None = None,
+    scenes: Iterable[Any] | None = None,
+    dtypes: Iterable[torch.dtype] = (torch.float64,),
+    seed: int = 0,
+    expected_failures: Mapping[str, str] | None = None,
+    on_fail: str = "raise",
+) -> Report:
+    """
+    Verify that two manifolds are descriptions of one space: a map carries all of the geometry over.
+
+    No formula of one description is used by the other, so a mistake in either shows up, even one that keeps
+    all laws of manifolds.
+
+    Parameters
+    ----------
+    f : callable
+        Points of `source` (*batch, *point) to points of `target`; differentiable in forward mode.
+    source, target : geoopt.Manifold
+    point : tuple of int
+        Shape of a point of the source.
+    laws, scenes, dtypes, seed, expected_failures, on_fail
+        As in `check`.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    LawViolationError
+        When a law fails, unless ``on_fail="report"``.
+    ValueError
+        As `check`.
+
+    Examples
+    --------
+    Logarithms of positive numbers:
+
+    >>> from repsim_geo import AffineInvariantSPD, Flat
+    >>> check_isometry(torch.exp, Flat(2), AffineInvariantSPD(), (1, 1), scenes=["iid", "close"]).ok
+    True
+    """
+    return check(
+        IsometryCase(f, source, target, point),
+        laws=laws,
+        scenes=scenes,
+        dtypes=dtypes,
+        seed=seed,
+        expected_failures=expected_failures,
+        on_fail=on_fail,
+    )
+
+
+def _default_examples(case: Case) -> int:
+    return 20 if isinstance(case, DistanceCase | MetricCase) else 0
+
+
+def _chosen_laws(part: Part, laws: Iterable[Law | str] | None) -> tuple[Law, ...]:
+    """Laws of a part that were asked for; a law of the user's own is asked of every part."""
+    if laws is None:
+        return part.laws
+    wanted = [
+        law_of_name(law) if isinstance(law, str) else law
+        for law in ([laws] if isinstance(laws, str) else laws)
+    ]
+    known = {law.name for law in _all_laws()}
+    return tuple(law for law in wanted if law in part.laws or law.name not in known)
+
+
+def _all_laws() -> tuple[Law, ...]:
+    from repsim_geo.verify.laws import ISOMETRY_LAWS, LAWS, METRIC_LAWS
+
+    return (*LAWS, *METRIC_LAWS, *ISOMETRY_LAWS)
+
+
+def _check_choice(
+    parts: tuple[Part, ...],
+    chosen: list[tuple[Law, ...]],
+    laws: Iterable[Law | str] | None,
+    expected: Mapping[str, str],
+) -> None:
+    if not any(chosen):
+        raise ValueError("nothing to check: laws, scenes and dtypes must not be empty.")
+    names = {law.name for some in chosen for law in some}
+    unknown = set(expected) - names - {BUILDING} if laws is None else set()
+    unknown |= {
+        name
+        for name in expected
+        if name != BUILDING and name not in {law.name for p in parts for law in p.laws} | names
+    }
+    if unknown:
+        raise ValueError(
+            f"expected_failures names unknown laws: {sorted(unknown)}. See repsim_geo.verify.LAWS."
+        )
+
+
+def _chosen_scenes(part: Part, parts: tuple[Part, ...], scenes: Iterable[Any] | None) -> tuple[Any, ...]:
+    if scenes is None:
+        return part.scenes
+    known = {spec.name: spec for p in parts for spec in p.scenes}
+    wanted = []
+    for scene in [scenes] if isinstance(scenes, str) else scenes:
+        if isinstance(scene, str) and scene not in known:
+            raise ValueError(f"no scene called {scene!r}. Known: {', '.join(known)}.")
+        wanted.append(known[scene] if isinstance(scene, str) else scene)
+    kind = type(part.scenes[0])
+    return tuple(spec for spec in wanted if isinstance(spec, kind))
+
+
+def _on_scene(
+    part: Part, laws: tuple[Law, ...], spec: Any, dtype: torch.dtype, seed: int
+) -> Iterator[Record]:
+    scene = build(part, spec, dtype, seed)
+    if isinstance(scene, Record):
+        yield scene
+        return
     kind = str(dtype).removeprefix("torch.")
-    try:
-        residual = law.residual(manifold, scene).double().flatten()
-    except Exception as error:
-        note = f"{law.statement} Raised {type(error).__name__}: {error}"
-        return Record(law.name, scene.name, kind, "failed", math.nan, bound, note=note)
-    held = bool((residual <= bound).all())
-    worst = int(torch.where(residual.isnan(), math.inf, residual).argmax())
-    status = "passed" if held else "failed"
-    return Record(law.name, scene.name, kind, status, float(residual[worst]), bound, worst, law.statement)
+    for law in laws:
+        if not asked(law, spec.name):
+            reason = f"asked only on {', '.join(law.scenes or ())}"
+        elif scene is None:
+            reason = "the scene makes no sense here"
+        else:
+            yield judge(part, law, scene, dtype)
+            continue
+        yield Record(
+            law.name, spec.name, kind, "skipped", math.nan, math.nan, None, reason, law.source, law.order
+        )
+
+
+def _with_counterexamples(
+    part: Part, records: list[Record], specs: tuple[Any, ...], seed: int, expected: Mapping[str, str]
+) -> list[Record]:
+    """The same records; the worst of the first laws that fail carries the simplest scene that shows it."""
+    failed = [r for r in Report("", records).failures if r.law not in expected and r.law != BUILDING]
+    by_name = {spec.name: spec for spec in specs}
+    shown = {}
+    for name in list(dict.fromkeys(r.law for r in failed))[:_SHOWN]:
+        worst = next(r for r in failed if r.law == name)
+        where = [
+            by_name[r.scene]
+            for r in failed
+            if r.law == name and r.dtype == worst.dtype and r.scene in by_name
+        ]
+        law = next((law for law in part.laws if law.name == name), None)
+        found = search.smallest(part, law, where, getattr(torch, worst.dtype), seed) if law else None
+        if found is not None:
+            shown[id(worst)] = found
+    return [
+        replace(r, counterexample=shown[id(r)].sentence, code=shown[id(r)].code) if id(r) in shown else r
+        for r in records
+    ]
 
 
 def _with_expectations(records: list[Record], expected: Mapping[str, str]) -> Iterator[Record]:
@@ -183,7 +458,7 @@ def _with_expectations(records: list[Record], expected: Mapping[str, str]) -> It
     seen = {r.law for r in records if r.status in ("passed", "failed")}
     for r in records:
         if r.law in expected and r.status == "failed":
-            yield Record(r.law, r.scene, r.dtype, "xfailed", r.residual, r.tolerance, r.draw, expected[r.law])
+            yield replace(r, status="xfailed", note=expected[r.law])
         else:
             yield r
     for law in sorted((set(expected) & seen) - failed):

@@ -47,6 +47,8 @@ class Scene:
         are taken to be regular without asking the manifold.
     amplification : float
         Factor by which rounding errors grow in this scene, whoever computes.
+    spec : SceneSpec or None
+        In words.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Scene:
     near: float
     regular: bool = True
     amplification: float = 1.0
+    spec: SceneSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ class SceneSpec:
             scale = torch.maximum(scale, size_of(manifold, y))
         amplification = self.amplification * max(1.0, self._condition(dtype))
         regular = self.rank_of_others is None and (self.rank is None or _regular(manifold, x, y, z))
-        return Scene(self.name, x, y, z, u, v, w, noise, scale, near, regular, amplification)
+        return Scene(self.name, x, y, z, u, v, w, noise, scale, near, regular, amplification, self)
 
     def _points(
         self,

@@ -23,6 +23,12 @@ _ROUNDING = {
 _FIXED = {
     # Distances of near points, to one percent whatever the dtype.
     "one percent": {torch.float64: 1e-2, torch.float32: 1e-2},
+    # The axioms as mathematics: half of the digits may be lost on the way, as in the root of a difference.
+    "axiom": {torch.float64: 1e-6, torch.float32: 1e-2},
+    # What is claimed of the mathematics is asked of the better arithmetic only.
+    "claim": {torch.float64: 1e-6, torch.float32: float("inf")},
+    # What can be held against double precision.
+    "single precision": {torch.float64: float("inf"), torch.float32: 1e-2},
     # Quantities extracted by finite differences, only as good as those; asked in float64 only.
     "finite difference": {torch.float64: 1e-3, torch.float32: float("inf")},
     # Yes or no: a shape, a dtype, a finite number.
@@ -37,8 +43,8 @@ def tolerance(kind: str, dtype: torch.dtype, amplification: float = 1.0, *, sens
     Parameters
     ----------
     kind : str
-        Row of the table: "self", "rounding", "composed", "transport", "one percent", "finite difference" or
-        "yes or no".
+        Row of the table: "self", "rounding", "composed", "transport", "axiom", "claim", "single precision",
+        "one percent", "finite difference" or "yes or no".
     dtype : torch.dtype
     amplification : float
         What the scene costs. Multiplies the rows of compositions and transport; distances themselves are well

@@ -6,7 +6,7 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
-from repsim_geo.verify.laws.law import chapter
+from repsim_geo.verify.law import chapter
 from repsim_geo.verify.laws.residuals import over_scale
 from repsim_geo.verify.scenes import Scene, size_of_vector
 

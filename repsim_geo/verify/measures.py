@@ -1,0 +1,255 @@
+"""What the laws of networks are asked of: any function that compares activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repsim_geo.invariances import ALL, Invariance, closure
+from repsim_geo.verify.law import provides
+from repsim_geo.verify.networks import NetworkScene
+
+Distance = Callable[[Any, Any], Any]
+
+
+class Measure:
+    """
+    A function of two sets of activations, called on batches of draws.
+
+    Parameters
+    ----------
+    function : callable
+        ``d(x, y)`` for activations (m, d_x) and (m, d_y) of the same inputs; returns one number.
+    invariances : iterable of Invariance or str, or None
+        What it claims not to notice; with these, all that follow. None for no claim.
+    range : tuple of float, or None
+        Smallest and largest value that it claims.
+    backend : {"torch", "numpy"} or None
+        What it is called with. None to find out: torch if it then returns a tensor.
+    batched : bool
+        Whether it takes batches (draws, m, d) and returns (draws).
+    exchangeable : bool
+        Whether the order of the inputs is arbitrary.
+    """
+
+    def __init__(
+        self,
+        function: Distance,
+        *,
+        invariances: Iterable[Invariance | str] | None = None,
+        range: tuple[float, float] | None = None,
+        backend: str | None = None,
+        batched: bool = False,
+        exchangeable: bool = True,
+    ):
+        if backend not in (None, "torch", "numpy"):
+            raise ValueError(f"backend must be 'torch', 'numpy' or None, got {backend!r}.")
+        self.function = function
+        self.claims = None if invariances is None else closure(*map(_invariance, invariances))
+        self.range = range
+        self.batched = batched
+        self.exchangeable = exchangeable
+        self.backend = backend or _backend(function)
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """
+        Distances of draws, in float64.
+
+        Parameters
+        ----------
+        x, y : Tensor, shape (draws, m, d_i)
+
+        Returns
+        -------
+        Tensor, shape (draws)
+        """
+        if self.batched:
+            return _number(self.function(x, y), len(x))
+        return torch.stack([self.one(a, b) for a, b in zip(x, y, strict=True)])
+
+    def at(self, scene: NetworkScene) -> Measure:
+        """The measure of the networks of a scene; a plain function is the same everywhere."""
+        return self
+
+    def anywhere(self) -> Measure:
+        """The measure of any networks."""
+        return self
+
+    def one(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distance of two networks (m, d_i), in float64; a tensor without axes."""
+        if self.backend == "numpy":
+            return _number(self.function(x.detach().numpy().copy(), y.detach().numpy().copy()), None)
+        return _number(self.function(x, y), None)
+
+    def between(self, scene: NetworkScene, pair: str) -> Tensor:
+        """
+        Distances of two networks of a scene, computed once.
+
+        Parameters
+        ----------
+        scene : NetworkScene
+        pair : str
+            Such as "x y"; "x x" is a network and a copy of it.
+
+        Returns
+        -------
+        Tensor, shape (draws)
+        """
+        if pair not in scene.known:
+            first, second = (getattr(scene, name) for name in pair.split())
+            with torch.no_grad():
+                scene.known[pair] = self(first, second.clone())
+        return scene.known[pair]
+
+    def unit(self, scene: NetworkScene) -> Tensor:
+        """What a large distance is in a scene: residuals are relative to it; shape (draws)."""
+        if "unit" not in scene.known:
+            with torch.no_grad():
+                ordinary = self.anywhere()(*scene.ordinary)
+            d = [ordinary, *(self.between(scene, pair) for pair in ("x y", "y z", "x z"))]
+            largest = torch.stack(d).abs().nan_to_num(0.0, 0.0, 0.0).amax(0)
+            scene.known["unit"] = torch.where(largest > 0, largest, 1.0)
+        return scene.known["unit"]
+
+    def provides(self, need: str) -> bool:
+        """
+        Whether something holds that a law needs.
+
+        Parameters
+        ----------
+        need : str
+            "claims NAME", "disclaims NAME", "range", "batched", "gradients" or "exchangeable".
+
+        Returns
+        -------
+        bool
+        """
+        kind, _, name = need.partition(":")
+        if kind in ("claims", "disclaims"):
+            names = None if self.claims is None else {str(i) for i in self.claims}
+            return names is not None and (name.replace("_", " ") in names) == (kind == "claims")
+        return {
+            "range": self.range is not None,
+            "batched": self.batched,
+            "gradients": self.backend == "torch",
+            "exchangeable": self.exchangeable,
+        }[kind]
+
+
+class EmbeddedMeasure(Measure):
+    """
+    The distance of a metric, or of a pair of embedding and manifold, as a measure of activations.
+
+    Parameters
+    ----------
+    metric : RepresentationMetric or (nn.Module, geoopt.Manifold)
+    """
+
+    def __init__(self, metric: Any):
+        self.metric = self.free = metric
+        self.paired = isinstance(metric, tuple)
+        card = None if self.paired else metric.card
+        super().__init__(
+            self._distance,
+            invariances=None if card is None else card.invariances,
+            range=None if card is None else card.range,
+            backend="torch",
+            batched=not getattr(metric, "takes_repeats", False),
+            exchangeable=getattr(metric, "exchangeable_inputs", True),
+        )
+
+    def at(self, scene: NetworkScene) -> EmbeddedMeasure:
+        """The same, with the sizes fixed that depend on data, so that all networks are of one manifold."""
+        if self.paired:
+            return self
+        networks = [w if self.batched else w[0] for w in (scene.x, scene.y, scene.z)]
+        fixed = EmbeddedMeasure(self.metric.resolve(networks))
+        fixed.free = self.metric
+        return fixed
+
+    def anywhere(self) -> EmbeddedMeasure:
+        """The measure of other networks than those of a scene, of a width of their own."""
+        if self.paired:
+            return self
+        ordinary = EmbeddedMeasure(self.free)
+        ordinary.function = ordinary._of_pair
+        return ordinary
+
+    def _of_pair(self, x: Tensor, y: Tensor) -> Tensor:
+        return EmbeddedMeasure(self.free.resolve([x, y]))._distance(x, y)
+
+    @property
+    def manifold(self) -> Any:
+        """Where the points are."""
+        return self.metric[1] if self.paired else self.metric
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Points of a batch of networks (draws, m, d); shape (draws, *point)."""
+        embed = self.metric[0] if self.paired else self.metric.embed
+        return embed(x) if self.batched else torch.stack([embed(w) for w in x])
+
+    def points(self, scene: NetworkScene) -> tuple[Tensor, Tensor, Tensor]:
+        """Points of the three networks of a scene."""
+        return self.embed(scene.x), self.embed(scene.y), self.embed(scene.z)
+
+    def _distance(self, x: Tensor, y: Tensor) -> Tensor:
+        if self.paired:
+            return self.manifold.dist(self.metric[0](x), self.metric[0](y))
+        for network, name in ((x, "x"), (y, "y")):
+            self.metric.check_input(network, name)
+        return self.metric.between(self.metric.prepare(x), self.metric.prepare(y))
+
+    def provides(self, need: str) -> bool:
+        """Whether something holds that a law needs; also "geodesic", "prepare" and "table"."""
+        if need == "geodesic":
+            return provides(self.manifold, "geodesic") or provides(self.manifold, "logmap")
+        if need == "prepare":
+            return not self.paired
+        if need == "table":
+            return not self.paired and self.batched
+        return super().provides(need)
+
+
+def _invariance(name: Invariance | str) -> Invariance:
+    if isinstance(name, Invariance):
+        return name
+    known = {str(i): i for i in ALL}
+    wanted = str(name).replace("_", " ")
+    found = [
+        i for key, i in known.items() if key == wanted or key.split()[-1] == wanted or wanted in key.split()
+    ]
+    if len(found) != 1:
+        raise ValueError(f"no invariance called {name!r}. Known: {', '.join(known)}.")
+    return found[0]
+
+
+def _backend(function: Distance) -> str:
+    """Answer "torch" for functions that return tensors when given tensors, "numpy" for others."""
+    x, y = torch.randn(2, 8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    try:
+        if isinstance(function(x, y), Tensor):
+            return "torch"
+    except Exception:
+        return "numpy"
+    try:
+        function(x.numpy(), y.numpy())
+    except Exception:
+        return "torch"
+    return "numpy"
+
+
+def _number(value: Any, draws: int | None) -> Tensor:
+    """The result of a measure in float64, shape (draws) or ()."""
+    if isinstance(value, np.generic | np.ndarray | float | int | complex):
+        value = torch.as_tensor(np.asarray(value))
+    if not isinstance(value, Tensor):
+        raise TypeError(f"a distance must be one number, got {type(value).__name__}.")
+    if value.numel() != (draws or 1):
+        raise TypeError(f"a distance must be one number for each pair, got shape {tuple(value.shape)}.")
+    if value.is_complex():
+        raise TypeError("a distance must be a real number, got a complex one.")
+    return value.reshape(() if draws is None else (draws,)).double()

@@ -1,0 +1,346 @@
+"""
+What can be verified: a subject, the laws that are asked of it, and the scenes on which they are.
+
+A manifold is one part, and so are a distance and an isometry. A metric has two: the distance of networks, and
+the manifold of their points.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+from geoopt.manifolds.base import Manifold
+from torch import Tensor
+
+from repsim_geo.verify import strategies
+from repsim_geo.verify.isometry import Isometry
+from repsim_geo.verify.law import Law, provides
+from repsim_geo.verify.laws import ISOMETRY_LAWS, LAWS, METRIC_LAWS, NETWORK_LAWS
+from repsim_geo.verify.measures import EmbeddedMeasure, Measure
+from repsim_geo.verify.networks import DRAWS as NETWORK_DRAWS
+from repsim_geo.verify.networks import NETWORK_SCENES, NetworkScene, NetworkSpec
+from repsim_geo.verify.scenes import DRAWS, SCENES, Scene, SceneSpec
+from repsim_geo.verify.tolerance import tolerance
+
+# A direction of a point may be nothing but a ridge, 1e-3 of the mean of all, and distances that are sensitive
+# see it relative to itself.
+_SENSITIVE = 1e4
+
+
+_OF_CONSTANTS = "distances_of_networks_are_finite"
+_MISSING = {
+    "claims": "no invariances are declared",
+    "disclaims": "no invariances are declared",
+    "range": "no range is declared",
+    "batched": "it takes one pair of networks at a time",
+    "gradients": "it is called with numpy arrays",
+    "exchangeable": "the inputs have an order",
+    "geodesic": "the manifold has neither geodesic nor logmap",
+    "prepare": "a pair of embedding and manifold prepares nothing",
+    "table": "it has no table of all pairs",
+}
+
+
+class Part(Protocol):
+    """A subject with its laws and scenes; `runner` knows nothing else of it."""
+
+    name: str
+    laws: tuple[Law, ...]
+    scenes: tuple[Any, ...]
+
+    def build(self, spec: Any, dtype: torch.dtype, seed: int, draws: int | None = None) -> Any:
+        """Scene, or None where it makes no sense for the subject."""
+        ...
+
+    def why_not(self, law: Law, scene: Any) -> str | None:
+        """Reason why a law does not apply to a scene, or None."""
+        ...
+
+    def residual(self, law: Law, scene: Any) -> Tensor:
+        """What the law measures; shape (draws)."""
+        ...
+
+    def tolerance(self, law: Law, scene: Any, dtype: torch.dtype) -> Tensor:
+        """What it may be; shape () or (draws)."""
+        ...
+
+    def refuses(self, error: Exception) -> bool:
+        """Whether an error is a refusal of the input, and no failure."""
+        ...
+
+    def variations(self, specs: Sequence[Any]) -> Any:
+        """Hypothesis strategy of parts, descriptions of scenes and seeds, simple ones first."""
+        ...
+
+    def sentence(self, spec: Any, seed: int) -> str:
+        """A scene of this part in words."""
+        ...
+
+    def code(self, law: Law, spec: Any, dtype: torch.dtype, seed: int) -> str:
+        """Lines of Python that show a counterexample."""
+        ...
+
+
+def _lacks(law: Law, missing: list[str]) -> str | None:
+    return f"needs {', '.join(missing).replace(':', ' ').replace('_', ' ')}" if missing else None
+
+
+class ManifoldPart:
+    """
+    A manifold, and the shape of a point on which to verify it.
+
+    Parameters
+    ----------
+    manifold : geoopt.Manifold
+    point : tuple of int
+    """
+
+    laws = LAWS
+    scenes: tuple[Any, ...] = SCENES
+
+    def __init__(self, manifold: Manifold, point: tuple[int, ...]):
+        self.manifold, self.point = manifold, point
+        self.name = _one_line(manifold)
+
+    def build(self, spec: SceneSpec, dtype: torch.dtype, seed: int, draws: int | None = None) -> Scene | None:
+        """Scene of points; the manifold's own methods place them."""
+        generator = torch.Generator().manual_seed(seed)
+        return spec.build(self.manifold, self.point, dtype, generator, draws or DRAWS)
+
+    def why_not(self, law: Law, scene: Scene) -> str | None:
+        """Reason why a law does not apply to a scene, or None."""
+        lacks = _lacks(law, [name for name in law.needs if not provides(self.manifold, name)])
+        if lacks is None and law.regular and not scene.regular:
+            return "a point is singular: no tangent space of full dimension"
+        return lacks
+
+    def residual(self, law: Law, scene: Scene) -> Tensor:
+        """What the law measures; shape (draws)."""
+        return law.residual(self.manifold, scene)
+
+    def tolerance(self, law: Law, scene: Scene, dtype: torch.dtype) -> Tensor:
+        """What the residual may be."""
+        sensitive = getattr(self.manifold, "sensitive", False)
+        return torch.tensor(tolerance(law.kind, dtype, scene.amplification, sensitive=sensitive))
+
+    def refuses(self, error: Exception) -> bool:
+        """Never: scenes are made of the manifold's own points."""
+        return False
+
+    def variations(self, specs: Sequence[SceneSpec]) -> Any:
+        """The same scenes of smaller points, and of other ranks."""
+        return strategies.smaller_points(self.point, specs).map(
+            lambda drawn: (ManifoldPart(self.manifold, drawn[0]), drawn[1], drawn[2])
+        )
+
+    def sentence(self, spec: SceneSpec, seed: int) -> str:
+        """Scene in words: "three equal points of shape (3,), seed 0"."""
+        return _points_sentence(self.point, spec, seed)
+
+    def code(self, law: Law, spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
+        """Lines that build the scene and measure the law."""
+        return _POINTS.format(
+            name=self.name, spec=_written(spec), point=self.point, dtype=dtype, seed=seed, law=law.name
+        )
+
+
+class NetworkPart:
+    """
+    A measure of activations.
+
+    Parameters
+    ----------
+    measure : Measure
+    m, d : int
+        Inputs and units of the networks, where a scene does not choose them.
+    name : str
+    same_width : bool
+        Give all networks of a scene equally many units.
+    """
+
+    scenes: tuple[Any, ...] = NETWORK_SCENES
+
+    def __init__(self, measure: Measure, m: int, d: int, name: str, *, same_width: bool = False):
+        self.measure, self.m, self.d, self.name, self.same_width = measure, m, d, name, same_width
+        self.embedded = isinstance(measure, EmbeddedMeasure)
+        laws = METRIC_LAWS if self.embedded else NETWORK_LAWS
+        # What is claimed need not be noticed, and the other way round.
+        declared = measure.claims is not None
+        self.laws = tuple(law for law in laws if not (declared and self._is_about_the_contrary(law)))
+
+    def _is_about_the_contrary(self, law: Law) -> bool:
+        return any("claims:" in need and not self.measure.provides(need) for need in law.needs)
+
+    def build(
+        self, spec: NetworkSpec, dtype: torch.dtype, seed: int, draws: int | None = None
+    ) -> NetworkScene | None:
+        """Scene of networks."""
+        return spec.build(
+            self.m,
+            self.d,
+            dtype,
+            seed,
+            draws=draws or NETWORK_DRAWS,
+            same_width=self.same_width,
+            farther=10.0 if self.sensitive else 1.0,
+        )
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether a metric sees weak directions relative to themselves."""
+        return self.embedded and getattr(self.measure.manifold, "sensitive", False)  # type: ignore[attr-defined]
+
+    def why_not(self, law: Law, scene: NetworkScene) -> str | None:
+        """Reason why a law does not apply, or None."""
+        if scene.spec.constant and law.name != _OF_CONSTANTS:
+            return "a constant network has no geometry"
+        missing = [need for need in law.needs if not self.measure.provides(need)]
+        return _MISSING[missing[0].partition(":")[0]] if missing else None
+
+    def residual(self, law: Law, scene: NetworkScene) -> Tensor:
+        """What the law measures; shape (draws)."""
+        return law.residual(self.measure.at(scene), scene)
+
+    def tolerance(self, law: Law, scene: NetworkScene, dtype: torch.dtype) -> Tensor:
+        """What the residual may be."""
+        amplification = scene.amplification * (_SENSITIVE if self.sensitive else 1)
+        return torch.tensor(tolerance(law.kind, dtype, amplification, sensitive=self.sensitive))
+
+    def refuses(self, error: Exception) -> bool:
+        """Yes for a ValueError, which says that the networks are none for this measure."""
+        return isinstance(error, ValueError) and type(error).__name__ != "LinAlgError"
+
+    def variations(self, specs: Sequence[NetworkSpec]) -> Any:
+        """The same scenes with fewer inputs, fewer units, lower rank."""
+        return strategies.smaller_networks(self.m, self.d, specs).map(lambda drawn: (self, *drawn))
+
+    def sentence(self, spec: NetworkSpec, seed: int) -> str:
+        """Scene in words: "angle 0°, rank 1, m = 3, d = 1, seed 0"."""
+        return f"{replace(spec, m=spec.m or self.m, d=spec.d or self.d)}, seed {seed}"
+
+    def code(self, law: Law, spec: NetworkSpec, dtype: torch.dtype, seed: int) -> str:
+        """Lines that draw the networks and measure the law."""
+        numpy = ".numpy()" if self.measure.backend == "numpy" else ""
+        return _NETWORKS.format(
+            name=self.name,
+            spec=_written(spec),
+            sizes=f"{spec.m or self.m}, {spec.d or self.d}",
+            same=", same_width=True" if self.same_width else "",
+            dtype=dtype,
+            seed=seed,
+            networks=", ".join(f"scene.{w}[0]{numpy}" for w in "xyz"),
+            law=law.name,
+        )
+
+
+class IsometryPart:
+    """
+    A map that is said to be an isometry.
+
+    Parameters
+    ----------
+    pair : Isometry
+    point : tuple of int
+        Shape of a point of the source.
+    name : str
+    """
+
+    laws = ISOMETRY_LAWS
+    scenes: tuple[Any, ...] = tuple(
+        s for s in SCENES if s.name not in ("near_cut_locus", "low_rank", "dropped_rank", "different_sizes")
+    )
+
+    def __init__(self, pair: Isometry, point: tuple[int, ...], name: str):
+        self.pair, self.point, self.name = pair, point, name
+
+    def build(self, spec: SceneSpec, dtype: torch.dtype, seed: int, draws: int | None = None) -> Scene | None:
+        """Scene of points of the source."""
+        generator = torch.Generator().manual_seed(seed)
+        return spec.build(self.pair.source, self.point, dtype, generator, draws or DRAWS)
+
+    def why_not(self, law: Law, scene: Scene) -> str | None:
+        """Reason why a law does not apply, or None."""
+        return _lacks(law, [name for name in law.needs if not self.pair.provides(name)])
+
+    def residual(self, law: Law, scene: Scene) -> Tensor:
+        """What the law measures; shape (draws)."""
+        return law.residual(self.pair, scene)
+
+    def tolerance(self, law: Law, scene: Scene, dtype: torch.dtype) -> Tensor:
+        """What the residual may be, in each draw."""
+        return tolerance(law.kind, dtype) * self.pair.amplification(scene)
+
+    def refuses(self, error: Exception) -> bool:
+        """Never."""
+        return False
+
+    def variations(self, specs: Sequence[SceneSpec]) -> Any:
+        """The same scenes of smaller points, and of other ranks."""
+        return strategies.smaller_points(self.point, specs).map(
+            lambda drawn: (IsometryPart(self.pair, drawn[0], self.name), drawn[1], drawn[2])
+        )
+
+    def sentence(self, spec: SceneSpec, seed: int) -> str:
+        """Scene in words: "three equal points of shape (3,), seed 0"."""
+        return _points_sentence(self.point, spec, seed)
+
+    def code(self, law: Law, spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
+        """Lines that build the scene and measure the law."""
+        return (
+            _POINTS.format(
+                name=self.name, spec=_written(spec), point=self.point, dtype=dtype, seed=seed, law=law.name
+            )
+            .replace("manifold = ...", "isometry = ...")
+            .replace("(manifold", "(isometry.source", 1)
+            .replace("(manifold", "(isometry", 1)
+        )
+
+
+_POINTS = """\
+import torch
+from repsim_geo import verify
+
+manifold = ...  # {name}
+scene = verify.{spec}.build(
+    manifold, {point}, {dtype}, torch.Generator().manual_seed({seed}), draws=1
+)
+print(scene.x, scene.y, scene.z)
+print(verify.law("{law}").residual(manifold, scene))"""
+
+_NETWORKS = """\
+import torch
+from repsim_geo import verify
+
+d = ...  # {name}
+scene = verify.{spec}.build(
+    {sizes}, {dtype}, seed={seed}, draws=1{same}
+)
+x, y, z = {networks}
+print(d(x, x), d(x, y), d(y, x), d(y, z), d(x, z))
+print(verify.law("{law}").residual(verify.Measure(d).at(scene), scene))"""
+
+
+def _written(spec: Any) -> str:
+    """The call that makes a scene's description, without what it leaves out."""
+    plain = type(spec)("", "")
+
+    def value(v: Any) -> str:
+        return json.dumps(v) if isinstance(v, str) else repr(v)
+
+    fields = {
+        k: getattr(spec, k) for k in type(spec).__dataclass_fields__ if k not in ("name", "description")
+    }
+    options = [f"{k}={value(v)}" for k, v in fields.items() if v != getattr(plain, k)]
+    return f'{type(spec).__name__}("{spec.name}", "", {", ".join(options)})'.replace(", )", ")")
+
+
+def _points_sentence(point: tuple[int, ...], spec: SceneSpec, seed: int) -> str:
+    return f"{spec}, points of shape {point}, seed {seed}"
+
+
+def _one_line(subject: Any) -> str:
+    return " ".join(repr(subject).split())

@@ -1,0 +1,33 @@
+"""How long to look for counterexamples: while developing, before a change goes in, over night."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from repsim_geo._extras import need
+
+# Settings of hypothesis; `max_examples` is also how many scenes a check draws beside those that have names.
+PROFILES: dict[str, dict[str, Any]] = {
+    "dev": {"max_examples": 20, "deadline": None},
+    "ci": {"max_examples": 60, "deadline": None, "derandomize": True},
+    "nightly": {"max_examples": 1000, "deadline": None},
+}
+
+
+def register_profiles() -> None:
+    """
+    Make hypothesis know the profiles, for ``pytest --hypothesis-profile=nightly`` and in a conftest.
+
+    Profiles "dev", "ci" and "nightly" that exist already are replaced.
+
+    Examples
+    --------
+    >>> from hypothesis import settings
+    >>> register_profiles()
+    >>> settings.get_profile("nightly").max_examples
+    1000
+    """
+    hypothesis = need("hypothesis", "verify", "profiles of hypothesis")
+    for name, options in PROFILES.items():
+        slow = [hypothesis.HealthCheck.too_slow] if name == "ci" else []
+        hypothesis.settings.register_profile(name, suppress_health_check=slow, **options)
