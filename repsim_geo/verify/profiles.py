@@ -10,7 +10,7 @@ from repsim_geo._extras import need
 PROFILES: dict[str, dict[str, Any]] = {
     "dev": {"max_examples": 20, "deadline": None},
     "ci": {"max_examples": 60, "deadline": None, "derandomize": True},
-    "nightly": {"max_examples": 1000, "deadline": None},
+    "nightly": {"max_examples": 300, "deadline": None},
 }
 
 
@@ -25,7 +25,7 @@ def register_profiles() -> None:
     >>> from hypothesis import settings
     >>> register_profiles()
     >>> settings.get_profile("nightly").max_examples
-    1000
+    300
     """
     hypothesis = need("hypothesis", "verify", "profiles of hypothesis")
     for name, options in PROFILES.items():

@@ -49,6 +49,29 @@ def curvature_agrees_with_distances(manifold: Manifold, scene: Scene) -> Tensor:
 
 
 @law(
+    "Geodesics part more slowly than straight lines where curvature is positive, faster where negative.",
+    "sectional_curvature injectivity_radius expmap dist2 inner",
+    "yes or no",
+    source="do Carmo 1992",
+    regular=True,
+    scenes=("iid", "equal_eigenvalues"),
+)
+def curvature_has_the_sign_that_triangles_have(manifold: Manifold, scene: Scene) -> Tensor:
+    x = scene.x
+    radius = torch.as_tensor(manifold.injectivity_radius(x)).to(scene.scale).expand_as(scene.scale)
+    reach = 0.1 * torch.minimum(radius, scene.scale) / scene.scale
+    u, v = (with_axes(reach, manifold.ndim) * w for w in (scene.v, scene.w))
+    claimed = manifold.sectional_curvature(x, u, v) * scene.scale.square()
+    squares = sum(manifold.dist2(manifold.expmap(x, e * u), manifold.expmap(x, e * v)) for e in (-1, 1)) / 2
+    nearer = manifold.inner(x, u - v) - squares
+    # Small curvatures are drowned by the next order, and by rounding.
+    area = manifold.inner(x, u) * manifold.inner(x, v) - manifold.inner(x, u, v).square()
+    visible = claimed.abs() * area / 3 > 1e3 * torch.finfo(area.dtype).eps * scene.scale.square().square()
+    wrong = (claimed * nearer < 0) & visible & (claimed.abs() > 0.1)
+    return wrong.double()
+
+
+@law(
     "The Hessian of half the squared distance is bounded below as declared.",
     "distance_convexity injectivity_radius expmap dist2 inner",
     "finite difference",

@@ -35,6 +35,18 @@ def geodesic_splits_the_distance(manifold: Manifold, scene: Scene) -> Tensor:
     return worst
 
 
+@law(
+    "Geodesics have constant speed: d(g(s), g(t)) = |s - t| d(x, y).",
+    "dist logmap expmap",
+    "composed",
+    source="length space",
+)
+def geodesics_have_constant_speed(manifold: Manifold, scene: Scene) -> Tensor:
+    u = manifold.logmap(scene.x, scene.y)
+    early, late = (manifold.expmap(scene.x, t * u) for t in (0.2, 0.8))
+    return over_scale(manifold.dist(early, late) - 0.6 * manifold.dist(scene.x, scene.y), scene)
+
+
 @law("exp_x(log_x(y)) = y.", "dist logmap expmap", "composed")
 def exp_inverts_log(manifold: Manifold, scene: Scene) -> Tensor:
     return over_scale(
@@ -70,6 +82,23 @@ def geodesic_has_its_ends(manifold: Manifold, scene: Scene) -> Tensor:
         manifold.dist(scene.x, middle) - half,
     )
     return torch.stack([over_scale(v, scene) for v in values]).amax(0)
+
+
+@law(
+    "geodesic goes on beyond its ends as the exponential of the logarithm does.",
+    "geodesic dist logmap expmap",
+    "composed",
+    regular=True,
+)
+def geodesic_goes_on_beyond_its_ends(manifold: Manifold, scene: Scene) -> Tensor:
+    u = manifold.logmap(scene.x, scene.y)
+    misses = [
+        over_scale(
+            manifold.dist(manifold.geodesic(t, scene.x, scene.y), manifold.expmap(scene.x, t * u)), scene
+        )
+        for t in (-0.2, 1.2)
+    ]
+    return torch.stack(misses).amax(0)
 
 
 @law("geodesic takes many times at once.", "geodesic dist", "composed")

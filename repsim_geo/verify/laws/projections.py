@@ -53,10 +53,27 @@ def point_projection_keeps_points(manifold: Manifold, scene: Scene) -> Tensor:
     return ambient_apart(scene.x, manifold.projx(scene.x), manifold.ndim)
 
 
-@law("What projx returns passes the check of points, and is contiguous.", "projx", "yes or no")
+@law(
+    "What projx returns is a point to rounding, whether the tensor was far from the manifold or near, and is "
+    "contiguous.",
+    "projx",
+    "yes or no",
+)
 def projected_points_are_points(manifold: Manifold, scene: Scene) -> Tensor:
-    x = manifold.projx(scene.x + scene.noise)
-    return torch.tensor(float(not (manifold.check_point_on_manifold(x) and x.is_contiguous())))
+    strict = min(1e-5, 1e4 * torch.finfo(scene.x.dtype).eps)
+    wrong = []
+    for share in (1.0, 1e-4):
+        x = manifold.projx(scene.x + share * scene.noise)
+        wrong.append(
+            not (manifold.check_point_on_manifold(x, atol=strict, rtol=strict) and x.is_contiguous())
+        )
+    return torch.tensor(wrong).double()
+
+
+@law("projx changes nothing the second time.", "projx", "rounding")
+def point_projection_is_idempotent(manifold: Manifold, scene: Scene) -> Tensor:
+    once = manifold.projx(scene.x + 1e-4 * scene.noise)
+    return ambient_apart(once, manifold.projx(once), manifold.ndim)
 
 
 @law("A tensor that projx moves is not a point.", "projx", "yes or no", scenes=("iid",))
