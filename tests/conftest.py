@@ -4,16 +4,14 @@ import os
 
 import pytest
 import torch
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
+
+from repsim_geo.verify import register_profiles
 
 # Small matrices are slower on two threads than on one.
 torch.set_num_threads(1)
 
-settings.register_profile("dev", max_examples=20, deadline=None)
-settings.register_profile(
-    "ci", max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.register_profile("nightly", max_examples=1000, deadline=None)
+register_profiles()
 settings.load_profile("dev")
 
 

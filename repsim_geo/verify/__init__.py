@@ -14,12 +14,14 @@ from repsim_geo.verify.cases import DistanceCase as DistanceCase
 from repsim_geo.verify.cases import IsometryCase as IsometryCase
 from repsim_geo.verify.cases import ManifoldCase as ManifoldCase
 from repsim_geo.verify.cases import MetricCase as MetricCase
+from repsim_geo.verify.isometry import Isometry as Isometry
 from repsim_geo.verify.law import Law as Law
 from repsim_geo.verify.laws import ISOMETRY_LAWS as ISOMETRY_LAWS
 from repsim_geo.verify.laws import LAWS as LAWS
 from repsim_geo.verify.laws import METRIC_LAWS as METRIC_LAWS
 from repsim_geo.verify.laws import NETWORK_LAWS as NETWORK_LAWS
 from repsim_geo.verify.laws import law as law
+from repsim_geo.verify.measures import EmbeddedMeasure as EmbeddedMeasure
 from repsim_geo.verify.measures import Measure as Measure
 from repsim_geo.verify.networks import NETWORK_SCENES as NETWORK_SCENES
 from repsim_geo.verify.networks import NetworkScene as NetworkScene
@@ -48,6 +50,8 @@ __all__ = [
     "SCENES",
     "Case",
     "DistanceCase",
+    "EmbeddedMeasure",
+    "Isometry",
     "IsometryCase",
     "Law",
     "LawViolationError",

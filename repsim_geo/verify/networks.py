@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -181,10 +181,16 @@ class NetworkSpec:
             # Eighths, whose mean is exact: centering leaves nothing, not even rounding.
             x = (8 * x[:, :1]).round().div(8).expand_as(x).clone()
         direction = direction * self.sizes[0]
-        condition = min(self.condition or 1.0, CONDITION[dtype])
+        condition = self.seen(dtype).condition or 1.0
         amplification = condition * max(1.0, self.offset)
         x, y, z, direction = (w.to(dtype) for w in (x, y, z, direction))
         return NetworkScene(self.name, x, y, z, ordinary, direction, amplification, seed, self)
+
+    def seen(self, dtype: torch.dtype, farther: float = 1.0) -> NetworkSpec:
+        """The same in a dtype, which may resolve less than the scene asks for."""
+        angle = max(self.angle, farther * _RESOLVED[dtype]) if self.angle else self.angle
+        condition = min(self.condition, CONDITION[dtype]) if self.condition else self.condition
+        return replace(self, angle=angle, condition=condition)
 
     def _network(self, m: int, d: int, dtype: torch.dtype, generator: torch.Generator, draws: int) -> Tensor:
         """Activations with the spectrum of the scene, around mean responses."""

@@ -76,7 +76,7 @@ class Part(Protocol):
         """Hypothesis strategy of parts, descriptions of scenes and seeds, simple ones first."""
         ...
 
-    def sentence(self, spec: Any, seed: int) -> str:
+    def sentence(self, spec: Any, dtype: torch.dtype, seed: int) -> str:
         """A scene of this part in words."""
         ...
 
@@ -137,14 +137,21 @@ class ManifoldPart:
             lambda drawn: (ManifoldPart(self.manifold, drawn[0]), drawn[1], drawn[2])
         )
 
-    def sentence(self, spec: SceneSpec, seed: int) -> str:
-        """Scene in words: "three equal points of shape (3,), seed 0"."""
-        return _points_sentence(self.point, spec, seed)
+    def sentence(self, spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
+        """Scene in words: "three equal points, points of shape (3,), seed 0"."""
+        return _points_sentence(self.point, spec, dtype, seed)
 
     def code(self, law: Law, spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
         """Lines that build the scene and measure the law."""
         return _POINTS.format(
-            name=self.name, spec=_written(spec), point=self.point, dtype=dtype, seed=seed, law=law.name
+            given=f"manifold = ...  # {self.name}",
+            manifold="manifold",
+            subject="manifold",
+            spec=_written(spec),
+            point=self.point,
+            dtype=dtype,
+            seed=seed,
+            law=law.name,
         )
 
 
@@ -218,21 +225,25 @@ class NetworkPart:
         """The same scenes with fewer inputs, fewer units, lower rank."""
         return strategies.smaller_networks(self.m, self.d, specs).map(lambda drawn: (self, *drawn))
 
-    def sentence(self, spec: NetworkSpec, seed: int) -> str:
+    def sentence(self, spec: NetworkSpec, dtype: torch.dtype, seed: int) -> str:
         """Scene in words: "angle 0°, rank 1, m = 3, d = 1, seed 0"."""
-        return f"{replace(spec, m=spec.m or self.m, d=spec.d or self.d)}, seed {seed}"
+        seen = spec.seen(dtype, 10.0 if self.sensitive else 1.0)
+        return f"{replace(seen, m=spec.m or self.m, d=spec.d or self.d)}, seed {seed}"
 
     def code(self, law: Law, spec: NetworkSpec, dtype: torch.dtype, seed: int) -> str:
         """Lines that draw the networks and measure the law."""
-        numpy = ".numpy()" if self.measure.backend == "numpy" else ""
         return _NETWORKS.format(
-            name=self.name,
+            subject="metric" if self.embedded else "d",
+            given=_given("metric" if self.embedded else "d", self.measure.function, self.name),
             spec=_written(spec),
             sizes=f"{spec.m or self.m}, {spec.d or self.d}",
-            same=", same_width=True" if self.same_width else "",
+            more=(", same_width=True" if self.same_width else "")
+            + (", farther=10.0" if self.sensitive else ""),
             dtype=dtype,
             seed=seed,
-            networks=", ".join(f"scene.{w}[0]{numpy}" for w in "xyz"),
+            measure="EmbeddedMeasure(metric)"
+            if self.embedded
+            else f'Measure(d, backend="{self.measure.backend}")',
             law=law.name,
         )
 
@@ -284,19 +295,21 @@ class IsometryPart:
             lambda drawn: (IsometryPart(self.pair, drawn[0], self.name), drawn[1], drawn[2])
         )
 
-    def sentence(self, spec: SceneSpec, seed: int) -> str:
-        """Scene in words: "three equal points of shape (3,), seed 0"."""
-        return _points_sentence(self.point, spec, seed)
+    def sentence(self, spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
+        """Scene in words: "three equal points, points of shape (3,), seed 0"."""
+        return _points_sentence(self.point, spec, dtype, seed)
 
     def code(self, law: Law, spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
         """Lines that build the scene and measure the law."""
-        return (
-            _POINTS.format(
-                name=self.name, spec=_written(spec), point=self.point, dtype=dtype, seed=seed, law=law.name
-            )
-            .replace("manifold = ...", "isometry = ...")
-            .replace("(manifold", "(isometry.source", 1)
-            .replace("(manifold", "(isometry", 1)
+        return _POINTS.format(
+            given=f"f, source, target = ...  # {self.name}\npair = verify.Isometry(f, source, target)",
+            manifold="source",
+            subject="pair",
+            spec=_written(spec),
+            point=self.point,
+            dtype=dtype,
+            seed=seed,
+            law=law.name,
         )
 
 
@@ -304,24 +317,31 @@ _POINTS = """\
 import torch
 from repsim_geo import verify
 
-manifold = ...  # {name}
+{given}
 scene = verify.{spec}.build(
-    manifold, {point}, {dtype}, torch.Generator().manual_seed({seed}), draws=1
+    {manifold}, {point}, {dtype}, torch.Generator().manual_seed({seed}), draws=1
 )
 print(scene.x, scene.y, scene.z)
-print(verify.law("{law}").residual(manifold, scene))"""
+print(verify.law("{law}").residual({subject}, scene))"""
 
 _NETWORKS = """\
 import torch
 from repsim_geo import verify
 
-d = ...  # {name}
-scene = verify.{spec}.build(
-    {sizes}, {dtype}, seed={seed}, draws=1{same}
-)
-x, y, z = {networks}
-print(d(x, x), d(x, y), d(y, x), d(y, z), d(x, z))
-print(verify.law("{law}").residual(verify.Measure(d).at(scene), scene))"""
+{given}
+scene = verify.{spec}.build({sizes}, {dtype}, {seed}, draws=1{more})
+print(scene.x[0], scene.y[0], scene.z[0])
+measure = verify.{measure}.at(scene)
+print([float(measure.between(scene, pair)) for pair in ("x x", "x y", "y x", "y z", "x z")])
+print(verify.law("{law}").residual(measure, scene))"""
+
+
+def _given(subject: str, function: Any, name: str) -> str:
+    """A line that brings the subject: an import where there is one."""
+    module, where = getattr(function, "__module__", None), getattr(function, "__qualname__", "<")
+    if subject == "d" and module not in (None, "__main__") and where.isidentifier():
+        return f"from {module} import {where} as d"
+    return f"{subject} = ...  # {name}"
 
 
 def _written(spec: Any) -> str:
@@ -338,8 +358,8 @@ def _written(spec: Any) -> str:
     return f'{type(spec).__name__}("{spec.name}", "", {", ".join(options)})'.replace(", )", ")")
 
 
-def _points_sentence(point: tuple[int, ...], spec: SceneSpec, seed: int) -> str:
-    return f"{spec}, points of shape {point}, seed {seed}"
+def _points_sentence(point: tuple[int, ...], spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
+    return f"{spec.seen(dtype)}, shape {point}, seed {seed}"
 
 
 def _one_line(subject: Any) -> str:

@@ -14,11 +14,14 @@ PROFILES: dict[str, dict[str, Any]] = {
 }
 
 
-def register_profiles() -> None:
+def register_profiles(*, replace: bool = True) -> None:
     """
-    Make hypothesis know the profiles, for ``pytest --hypothesis-profile=nightly`` and in a conftest.
+    Make hypothesis know the profiles "dev", "ci" and "nightly".
 
-    Profiles "dev", "ci" and "nightly" that exist already are replaced.
+    Parameters
+    ----------
+    replace : bool
+        Whether profiles of these names that exist already are replaced. Hypothesis has a "ci" of its own.
 
     Examples
     --------
@@ -29,5 +32,7 @@ def register_profiles() -> None:
     """
     hypothesis = need("hypothesis", "verify", "profiles of hypothesis")
     for name, options in PROFILES.items():
+        if not replace and name in hypothesis.settings._profiles:
+            continue
         slow = [hypothesis.HealthCheck.too_slow] if name == "ci" else []
         hypothesis.settings.register_profile(name, suppress_health_check=slow, **options)

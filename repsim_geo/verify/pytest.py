@@ -58,6 +58,8 @@ class Check:
         """
         __tracebackhide__ = True
         report = self.report()
+        # For the plugin; a check is frozen, what it found last is not part of it.
+        object.__setattr__(self, "last", report)
         if report.failures:
             raise LawViolationError(str(report))
         if not report.ok:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from geoopt.manifolds.base import Manifold
@@ -186,6 +186,12 @@ class SceneSpec:
         amplification = self.amplification * max(1.0, self._condition(dtype))
         regular = self.rank_of_others is None and (self.rank is None or _regular(manifold, x, y, z))
         return Scene(self.name, x, y, z, u, v, w, noise, scale, near, regular, amplification, self)
+
+    def seen(self, dtype: torch.dtype) -> SceneSpec:
+        """The same in a dtype, which may resolve less than the scene asks for."""
+        separation = max(self.separation, SEPARATION[dtype]) if self.relation == "near" else self.separation
+        condition = min(self.condition, CONDITION[dtype]) if self.condition else self.condition
+        return replace(self, separation=separation, condition=condition)
 
     def _points(
         self,

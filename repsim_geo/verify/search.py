@@ -89,7 +89,9 @@ def explore(part: Part, laws: Iterable[Law], dtype: torch.dtype, seed: int, exam
     drawn = _anything(part).map(lambda d: d[1:])
     hypothesis.seed(seed)(_settings(examples, ["generate"])(hypothesis.given(drawn)(run)))()
     return [
-        replace(record, counterexample=part.sentence(spec, number)) if record.status == "failed" else record
+        replace(record, counterexample=part.sentence(spec, dtype, number))
+        if record.status == "failed"
+        else record
         for record, spec, number in worst.values()
     ]
 
@@ -158,7 +160,10 @@ def smallest(
         return None
     record = known[part_key((found, spec, number))]
     return Counterexample(
-        found.sentence(spec, number), record.residual, record.tolerance, found.code(law, spec, dtype, number)
+        found.sentence(spec, dtype, number),
+        record.residual,
+        record.tolerance,
+        found.code(law, spec, dtype, number),
     )
 
 

@@ -48,14 +48,6 @@ def ordinary_networks_have_a_distance(measure: Measure, scene: NetworkScene) -> 
     return no(measure(scene.x, scene.y).isfinite())
 
 
-@axiom(
-    "Every distance is finite, or the networks are refused with a ValueError that says why.", "", "yes or no"
-)
-def distances_of_networks_are_finite(measure: Measure, scene: NetworkScene) -> Tensor:
-    pairs = ("x x", "x y", "y x", "y z", "x z")
-    return no(torch.stack([measure.between(scene, pair).isfinite() for pair in pairs]).all(0))
-
-
 @axiom("d(x, y) >= 0.", "", "axiom", source="metric axiom")
 def distances_of_networks_are_not_negative(measure: Measure, scene: NetworkScene) -> Tensor:
     lowest = torch.stack([measure.between(scene, pair) for pair in ("x x", "x y", "y z", "x z")]).amin(0)
@@ -161,6 +153,14 @@ _CLAIMS += [law for invariance in ALL for law in _claims(invariance)]
 
 
 # ---------------------------------------------------------------------- digits and derivatives
+
+
+@smooth(
+    "Every distance is finite, or the networks are refused with a ValueError that says why.", "", "yes or no"
+)
+def distances_of_networks_are_finite(measure: Measure, scene: NetworkScene) -> Tensor:
+    pairs = ("x x", "x y", "y x", "y z", "x z")
+    return no(torch.stack([measure.between(scene, pair).isfinite() for pair in pairs]).all(0))
 
 
 @smooth("d(x, x) = 0 to the rounding of the activations.", "", "self", source="accuracy")
