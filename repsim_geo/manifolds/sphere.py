@@ -127,7 +127,11 @@ class UnitSphere(InSubspace):
         """
         d = self.proju(x, y - x)
         t = self.dist2(x, y, keepdim=True)
-        opposite = squared_norm(x + y, self.ndim, keepdim=True) <= (4 * torch.finfo(d.dtype).eps) ** 2
+        if any_true(t > 9):
+            # Almost opposite: the rounding of a difference of two is large next to the tangent part.
+            d = self.proju(x, d)
+        within = squared_norm(d, self.ndim, keepdim=True) <= (8 * torch.finfo(d.dtype).eps) ** 2
+        opposite = within & (t > 1)
         if any_true(opposite):
             d = torch.where(opposite, self._some_direction(x).expand_as(d), d)
             if readable(opposite):
