@@ -120,3 +120,44 @@ def closure(*invariances: Invariance) -> frozenset[Invariance]:
     if {TRANSLATION, LINEAR} <= found:
         found.add(AFFINE)
     return frozenset(found)
+
+
+_SHORT = {
+    "translation": TRANSLATION,
+    "scale": SCALE,
+    "orthogonal": ORTHOGONAL,
+    "permutation": PERMUTATION,
+    "linear": LINEAR,
+    "affine": AFFINE,
+}
+
+
+def invariance(name: Invariance | str) -> Invariance:
+    """
+    Invariance by name.
+
+    Parameters
+    ----------
+    name : Invariance or str
+        Its name, with spaces or underscores, or one word: translation, scale, permutation, orthogonal,
+        linear, affine.
+
+    Returns
+    -------
+    Invariance
+
+    Raises
+    ------
+    ValueError
+        No such invariance.
+
+    Examples
+    --------
+    >>> invariance("rotation_and_reflection") is invariance("orthogonal")
+    True
+    """
+    known = _SHORT | {str(i): i for i in ALL}
+    wanted = str(name).strip().lower().replace("_", " ")
+    if wanted not in known:
+        raise ValueError(f"no invariance called {name!r}. Known: {', '.join(known)}.")
+    return known[wanted]

@@ -207,7 +207,7 @@ def as_case(subject: Any) -> Case:
             return ManifoldCase(first, second)
         if isinstance(second, Manifold):
             return MetricCase(subject)
-    if hasattr(subject, "embed") and hasattr(subject, "card"):
+    if not inspect.isclass(subject) and hasattr(subject, "embed") and hasattr(subject, "card"):
         return MetricCase(subject)
     if isinstance(subject, Manifold):
         raise TypeError(

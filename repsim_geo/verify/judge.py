@@ -69,7 +69,7 @@ def judge(part: Part, law: Law, scene: Any, dtype: torch.dtype) -> Record:
                 return _record(law, scene, dtype, "skipped", note=f"asked only in {other}")
             residual = part.residual(law, scene).double().flatten()
     except Exception as error:
-        if part.refuses(error):
+        if part.refuses(law, error):
             return _record(law, scene, dtype, "skipped", note=f"{REFUSED}{error}")
         note = f"{law.statement} Raised {type(error).__name__}: {error}"
         return _record(law, scene, dtype, "failed", note=note)

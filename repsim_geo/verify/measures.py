@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repsim_geo.invariances import ALL, Invariance, closure
+from repsim_geo.invariances import Invariance, closure, invariance
 from repsim_geo.verify.law import provides
 from repsim_geo.verify.networks import NetworkScene
 
@@ -49,7 +49,7 @@ class Measure:
         if backend not in (None, "torch", "numpy"):
             raise ValueError(f"backend must be 'torch', 'numpy' or None, got {backend!r}.")
         self.function = function
-        self.claims = None if invariances is None else closure(*map(_invariance, invariances))
+        self.claims = None if invariances is None else closure(*map(invariance, invariances))
         self.range = range
         self.batched = batched
         self.exchangeable = exchangeable
@@ -212,19 +212,6 @@ class EmbeddedMeasure(Measure):
         if need == "table":
             return not self.paired and self.batched
         return super().provides(need)
-
-
-def _invariance(name: Invariance | str) -> Invariance:
-    if isinstance(name, Invariance):
-        return name
-    known = {str(i): i for i in ALL}
-    wanted = str(name).replace("_", " ")
-    found = [
-        i for key, i in known.items() if key == wanted or key.split()[-1] == wanted or wanted in key.split()
-    ]
-    if len(found) != 1:
-        raise ValueError(f"no invariance called {name!r}. Known: {', '.join(known)}.")
-    return found[0]
 
 
 def _backend(function: Distance) -> str:

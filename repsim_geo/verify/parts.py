@@ -31,6 +31,7 @@ from repsim_geo.verify.tolerance import tolerance
 _SENSITIVE = 1e4
 
 
+_OF_ORDINARY = "ordinary_networks_have_a_distance"
 _OF_CONSTANTS = "distances_of_networks_are_finite"
 _MISSING = {
     "claims": "no invariances are declared",
@@ -68,7 +69,7 @@ class Part(Protocol):
         """What it may be; shape () or (draws)."""
         ...
 
-    def refuses(self, error: Exception) -> bool:
+    def refuses(self, law: Law, error: Exception) -> bool:
         """Whether an error is a refusal of the input, and no failure."""
         ...
 
@@ -127,7 +128,7 @@ class ManifoldPart:
         sensitive = getattr(self.manifold, "sensitive", False)
         return torch.tensor(tolerance(law.kind, dtype, scene.amplification, sensitive=sensitive))
 
-    def refuses(self, error: Exception) -> bool:
+    def refuses(self, law: Law, error: Exception) -> bool:
         """Never: scenes are made of the manifold's own points."""
         return False
 
@@ -217,9 +218,10 @@ class NetworkPart:
         amplification = scene.amplification * (_SENSITIVE if self.sensitive else 1)
         return torch.tensor(tolerance(law.kind, dtype, amplification, sensitive=self.sensitive))
 
-    def refuses(self, error: Exception) -> bool:
-        """Yes for a ValueError, which says that the networks are none for this measure."""
-        return isinstance(error, ValueError) and type(error).__name__ != "LinAlgError"
+    def refuses(self, law: Law, error: Exception) -> bool:
+        """Yes for a ValueError: networks are none for this measure. Ordinary ones must be."""
+        clearly = isinstance(error, ValueError) and type(error).__name__ != "LinAlgError"
+        return clearly and law.name != _OF_ORDINARY
 
     def variations(self, specs: Sequence[NetworkSpec]) -> Any:
         """The same scenes with fewer inputs, fewer units, lower rank."""
@@ -236,7 +238,7 @@ class NetworkPart:
             subject="metric" if self.embedded else "d",
             given=_given("metric" if self.embedded else "d", self.measure.function, self.name),
             spec=_written(spec),
-            sizes=f"{spec.m or self.m}, {spec.d or self.d}",
+            sizes=f"{self.m}, {self.d}",
             more=(", same_width=True" if self.same_width else "")
             + (", farther=10.0" if self.sensitive else ""),
             dtype=dtype,
@@ -285,7 +287,7 @@ class IsometryPart:
         """What the residual may be, in each draw."""
         return tolerance(law.kind, dtype) * self.pair.amplification(scene)
 
-    def refuses(self, error: Exception) -> bool:
+    def refuses(self, law: Law, error: Exception) -> bool:
         """Never."""
         return False
 
