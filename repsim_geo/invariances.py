@@ -125,7 +125,9 @@ def closure(*invariances: Invariance) -> frozenset[Invariance]:
 _SHORT = {
     "translation": TRANSLATION,
     "scale": SCALE,
+    "scaling": SCALE,
     "orthogonal": ORTHOGONAL,
+    "rotation": ORTHOGONAL,
     "permutation": PERMUTATION,
     "linear": LINEAR,
     "affine": AFFINE,
@@ -139,8 +141,8 @@ def invariance(name: Invariance | str) -> Invariance:
     Parameters
     ----------
     name : Invariance or str
-        Its name, with spaces or underscores, or one word: translation, scale, permutation, orthogonal,
-        linear, affine.
+        Its name, with spaces or underscores, or one word: translation, scaling, permutation, rotation (or
+        orthogonal), linear, affine.
 
     Returns
     -------

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from repsim_geo.errors import ShapeError
 from repsim_geo.numerics.alignment import finite_svd
-from repsim_geo.numerics.centering import center_units
+from repsim_geo.numerics.centering import center_columns, center_units
 from repsim_geo.numerics.norms import safe_norm, trailing
 from repsim_geo.numerics.once import once
 from repsim_geo.numerics.singular import partially_whitened, principal_part
@@ -170,11 +170,12 @@ class Whiten(nn.Module):
         self.cov = cov
         self.preserve_variance = preserve_variance
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape (*batch, m, p) to the same shape."""
+    def forward(self, x: Tensor, rounding: Tensor | float = 0.0) -> Tensor:
+        """Shape (*batch, m, p) to the same shape; directions weaker than `rounding` are absent."""
         if self.whiten == 0:
             return x
-        white = partially_whitened(x, self.whiten, math.sqrt(x.shape[-2]) if self.cov == "mean" else 1.0)
+        scale = math.sqrt(x.shape[-2]) if self.cov == "mean" else 1.0
+        white = partially_whitened(x, self.whiten, scale, rounding)
         if not self.preserve_variance:
             return white
         before, after = (safe_norm(w, 2, keepdim=True) for w in (x, white))
@@ -183,6 +184,24 @@ class Whiten(nn.Module):
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""
         return f"whiten={self.whiten}, cov={self.cov!r}, preserve_variance={self.preserve_variance}"
+
+
+class Whitened(nn.Sequential):
+    """
+    Steps of which the last is `Whiten`, which is told how much rounding the means left behind.
+
+    What removing large means leaves of their rounding is no direction of the activations, and must not be
+    whitened to the size of one.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Shape (*batch, m, d) to (*batch, m, p)."""
+        x, (*steps, whiten) = input, self
+        rounding = max(x.shape[-2:]) * torch.finfo(x.dtype).eps * torch.linalg.matrix_norm(x.detach())
+        for step in steps:
+            x = step(x)
+        # Weak directions come with the rounding of strong ones, which has a mean.
+        return center_columns(whiten(x, rounding[..., None]))
 
 
 class Unit(nn.Module):

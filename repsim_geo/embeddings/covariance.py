@@ -125,6 +125,12 @@ class Ridge(nn.Module):
         n = a.shape[-1]
         values = finite_eigenvalues(working_precision(a))
         missing = int((values <= n * torch.finfo(a.dtype).eps * values[..., -1:]).sum(-1).max())
+        largest = float(values.max())
+        if missing and not self.relative and 0 < self.ridge <= n * torch.finfo(a.dtype).eps * largest:
+            raise DegenerateRepresentationError(
+                f"the matrix has rank {n - missing} of {n}, and a ridge of {self.ridge:g} is lost in the "
+                f"rounding of eigenvalues up to {largest:g}. Give a larger ridge, or one with relative=True."
+            )
         if missing and self.ridge == 0:
             raise DegenerateRepresentationError(
                 f"the matrix has rank {n - missing} of {n}, and no logarithm without a ridge. Give one, for "

@@ -96,6 +96,8 @@ class AngularRDM(RepresentationMetric, UnitSphere):
         last = WhitenedRDM(noise, centered=centered) if whitened else UnitRDM(self.subspace)
         self.embedding = nn.Sequential(RDM(kind, as_kernel(kernel)), last)
         self.fewest_rows = 3
+        # A covariance of the noise says which input is which.
+        self.exchangeable_inputs = noise is None
 
     def embed_dissimilarities(self, d: Any) -> Tensor:
         """

@@ -74,6 +74,8 @@ class RepresentationMetric:
     constant_is_a_point: bool = False
     # Whether a representation may be repeats (r, m, d) of the same inputs instead of one matrix.
     takes_repeats: bool = False
+    # Whether the order of the inputs is arbitrary.
+    exchangeable_inputs: bool = True
 
     @property
     def card(self) -> MetricCard:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from repsim_geo._checks import check_count
 from repsim_geo._warnings import warn_user
-from repsim_geo.embeddings.activations import Center, ToWidth, Unit, Whiten
+from repsim_geo.embeddings.activations import Center, ToWidth, Unit, Whiten, Whitened
 from repsim_geo.errors import DegenerateRepresentationWarning, ShapeError
 from repsim_geo.invariances import AFFINE, ORTHOGONAL, SCALE, TRANSLATION, Invariance, closure
 from repsim_geo.manifolds.actions import Orthogonal, SpecialOrthogonal
@@ -38,7 +38,8 @@ class _Shape(RepresentationMetric):
         self.p, self.whiten, self.cov = p, whiten, cov
         self.preserve_variance, self.reflections = preserve_variance, reflections
         white = Whiten(whiten, cov, preserve_variance=preserve_variance)
-        self.embedding = nn.Sequential(Center(), ToWidth(p), white, *([Unit()] if self._unit else []))
+        steps = [Whitened(Center(), ToWidth(p), white)] if whiten else [Center(), ToWidth(p), white]
+        self.embedding = nn.Sequential(*steps, *([Unit()] if self._unit else []))
 
     def resolve(self, reps: Sequence[Tensor]) -> _Shape:
         """Copy with the common width ``min(m - 1, max d_i)``, which is exact."""

@@ -28,9 +28,12 @@ class Case:
         What to call it in reports; made from the subject if empty.
     expected_failures : mapping from law to reason
         Laws known to fail. They must fail: one that holds everywhere is reported.
+    written : str
+        Python that gives the subject, such as "AngularCKA()"; for the code of counterexamples.
     """
 
     name: str = ""
+    written: str = ""
     expected_failures: Mapping[str, str] = field(default_factory=dict)
 
     def parts(self) -> tuple[Part, ...]:
@@ -65,7 +68,7 @@ class ManifoldCase(Case):
 
     def parts(self) -> tuple[Part, ...]:
         """One: the laws of manifolds."""
-        return (ManifoldPart(self.manifold, tuple(self.point)),)
+        return (ManifoldPart(self.manifold, tuple(self.point), source=self.written),)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class DistanceCase(Case):
             batched=self.batched,
         )
         name = self.name or getattr(self.distance, "__name__", repr(self.distance))
-        return (NetworkPart(measure, self.m, self.d, name, same_width=self.same_width),)
+        return (NetworkPart(measure, self.m, self.d, name, same_width=self.same_width, source=self.written),)
 
 
 @dataclass(frozen=True)
@@ -145,9 +148,10 @@ class MetricCase(Case):
                 f"{name} must embed {self.m} inputs by {self.d} units, but raised {type(error).__name__}: "
                 f"{error} Choose other sizes m and d."
             ) from error
+        of_manifold = f"{self.written}[1]" if self.written and measure.paired else self.written
         return (
-            NetworkPart(measure, self.m, self.d, name, same_width=same),
-            ManifoldPart(measure.manifold, point),
+            NetworkPart(measure, self.m, self.d, name, same_width=same, source=self.written),
+            ManifoldPart(measure.manifold, point, source=of_manifold),
         )
 
 

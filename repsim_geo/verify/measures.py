@@ -68,7 +68,8 @@ class Measure:
         Tensor, shape (draws)
         """
         if self.batched:
-            return _number(self.function(x, y), len(x))
+            # Copies: what a function does to its arguments must not reach the scene.
+            return _number(self.function(x.clone(), y.clone()), len(x))
         return torch.stack([self.one(a, b) for a, b in zip(x, y, strict=True)])
 
     def at(self, scene: NetworkScene) -> Measure:
@@ -83,7 +84,7 @@ class Measure:
         """Distance of two networks (m, d_i), in float64; a tensor without axes."""
         if self.backend == "numpy":
             return _number(self.function(x.detach().numpy().copy(), y.detach().numpy().copy()), None)
-        return _number(self.function(x, y), None)
+        return _number(self.function(x.clone(), y.clone()), None)
 
     def between(self, scene: NetworkScene, pair: str) -> Tensor:
         """
@@ -102,18 +103,28 @@ class Measure:
         if pair not in scene.known:
             first, second = (getattr(scene, name) for name in pair.split())
             with torch.no_grad():
-                scene.known[pair] = self(first, second.clone())
+                scene.known[pair] = self(first, second)
         return scene.known[pair]
 
     def unit(self, scene: NetworkScene) -> Tensor:
         """What a large distance is in a scene: residuals are relative to it; shape (draws)."""
         if "unit" not in scene.known:
-            with torch.no_grad():
-                ordinary = self.anywhere()(*scene.ordinary)
-            d = [ordinary, *(self.between(scene, pair) for pair in ("x y", "y z", "x z"))]
+            d = [self._ordinary(scene), *(self.between(scene, pair) for pair in ("x y", "y z", "x z"))]
             largest = torch.stack(d).abs().nan_to_num(0.0, 0.0, 0.0).amax(0)
             scene.known["unit"] = torch.where(largest > 0, largest, 1.0)
         return scene.known["unit"]
+
+    def _ordinary(self, scene: NetworkScene) -> Tensor:
+        """Distance of ordinary networks, zero where these are refused; shape (draws)."""
+        m = scene.x.shape[-2]
+        # Some measures know how many inputs there are.
+        for networks in (scene.ordinary, tuple(w[:, :m] for w in scene.ordinary)):
+            try:
+                with torch.no_grad():
+                    return self.anywhere()(*networks)
+            except ValueError:
+                continue
+        return scene.x.new_zeros(len(scene.x), dtype=torch.float64)
 
     def provides(self, need: str) -> bool:
         """

@@ -20,7 +20,7 @@ from repsim_geo.numerics.norms import safe_norm
 from repsim_geo.verify.scenes import CONDITION
 
 # Smallest angle between near networks, in degrees, that single precision must resolve.
-_RESOLVED = {torch.float64: 1e-4, torch.float32: 3e-2}
+_RESOLVED = {torch.float64: 2e-5, torch.float32: 3e-2}
 # Independent draws of a scene. Measures of other people take one pair at a time.
 DRAWS = 4
 
@@ -35,7 +35,8 @@ class NetworkScene:
     name : str
     x, y, z : Tensor, shape (draws, m, d_i)
     ordinary : tuple of Tensor, shape (draws, m, d)
-        Two ordinary networks, as large as `x`, of the sizes of the case: what a large distance is.
+        Two ordinary networks, as large as `x`, of the width of the case, and with inputs enough to tell them
+        apart by: what a large distance is.
     direction : Tensor, shape (draws, m, d)
         A change of `x`, as large as `x`.
     amplification : float
@@ -159,7 +160,10 @@ class NetworkSpec:
             return None
         generator = torch.Generator().manual_seed(seed)
         ordinary = tuple(
-            (self.sizes[0] * torch.randn(draws, m, d, dtype=torch.float64, generator=generator)).to(dtype)
+            (
+                self.sizes[0]
+                * torch.randn(draws, max(m, 3 * d + 3), d, dtype=torch.float64, generator=generator)
+            ).to(dtype)
             for _ in range(2)
         )
         m, d = self.m or m, self.d or d
@@ -253,7 +257,7 @@ class NetworkSpec:
 NETWORK_SCENES: tuple[NetworkSpec, ...] = (
     NetworkSpec("unrelated", "three unrelated networks"),
     NetworkSpec("identical", "three times the same network", angle=0.0),
-    NetworkSpec("near", "networks 1e-4 degrees apart (0.03 in float32)", angle=1e-4, middle="arc"),
+    NetworkSpec("near", "networks 2e-5 degrees apart (0.03 in float32)", angle=2e-5, middle="arc"),
     NetworkSpec(
         "on_the_way", "the second network half way between two that are related", angle=60.0, middle="arc"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import os
@@ -300,4 +301,5 @@ def _finite(value: Any) -> Any:
 
 def _cell(text: str) -> str:
     """Text that does not break a table."""
-    return " ".join(text.split()).replace("|", "\\|")
+    text = html.escape(" ".join(text.split()), quote=False)
+    return (text if len(text) <= 300 else text[:297] + "...").replace("|", "\\|")

@@ -30,7 +30,7 @@ from repsim_geo.verify.networks import NetworkSpec
 from repsim_geo.verify.scenes import Scene, SceneSpec
 
 _CONDITIONS = (1.0, 10.0, 1e2, 1e4)
-_ANGLES = (0.0, 90.0, 60.0, 10.0, 1e-2, 1e-4)
+_ANGLES = (0.0, 90.0, 60.0, 10.0, 1e-2, 2e-5)
 _SEEDS = 2**16
 
 

@@ -49,6 +49,8 @@ def prepared_networks_have_the_same_distance(measure: EmbeddedMeasure, scene: Ne
 @law("The table of all distances holds those of the pairs.", "table", "composed")
 def tables_of_networks_hold_their_distances(measure: EmbeddedMeasure, scene: NetworkScene) -> Tensor:
     metric = measure.metric
-    a, b = (metric.prepare(network) for network in (scene.x, scene.y))
-    table = metric.between_all(a, b).diagonal()
-    return (table.double() - metric.between(a, b).double()).abs() / measure.unit(scene)
+    # One more row than columns, so that a transposed table is noticed.
+    a, b = metric.prepare(scene.x), metric.prepare(scene.y[:-1] if len(scene.y) > 1 else scene.y)
+    i, j = torch.cartesian_prod(torch.arange(len(a)), torch.arange(len(b))).unbind(-1)
+    pairs = metric.between(a[i], b[j]).reshape(len(a), len(b))
+    return (metric.between_all(a, b) - pairs).double().abs().amax(-1) / measure.unit(scene)
