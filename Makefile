@@ -9,6 +9,7 @@ IN_VENV = $(PYTHON) .ci/bootstrap.py
 help:
 	@echo "make demo    compare trained networks, draw the pictures"
 	@echo "make test    run the tests and the examples in the docs"
+	@echo "make verification  write docs/verification.md: who keeps which law"
 	@echo "make lint    check style, types and who imports whom"
 	@echo "make clean   remove all that make has made, .venv too"
 
@@ -17,6 +18,9 @@ demo:
 
 test:
 	@$(IN_VENV) python -m pytest $(if $(REPSIM_GEO_PROFILE),--hypothesis-profile=$(REPSIM_GEO_PROFILE)) $(ARGS)
+
+verification:
+	@$(IN_VENV) python docs/make_verification.py --write $(ARGS)
 
 lint:
 	$(IN_VENV) ruff check .
@@ -28,4 +32,4 @@ clean:
 	rm -rf .venv demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test verification lint clean

@@ -779,32 +779,14 @@ MUTANTS = (
     *(_of_metric(name, make, law) for name, make, law in METRICS),
     *(_of_isometry(*mistake) for mistake in ISOMETRIES),
     *(_of_manifold(*mistake) for mistake in MANIFOLDS),
+    _of_distance(refuses_networks, "ordinary_networks_have_a_distance"),
+    _of_distance(zero_for_constants, "networks_keep_the_triangle_inequality", same_width=True),
+    _of_metric("TransposedTable", TransposedTable, "tables_of_networks_hold_their_distances"),
+    _of_metric("RoundedPoints", RoundedPoints, "near_networks_are_resolved"),
 )
 
 # What no law names yet; in place of the law, what it would have to say.
 SURVIVORS = (
-    _of_distance(
-        refuses_networks,
-        "Ordinary networks are not refused: a ValueError on the scene `unrelated` is a failure of "
-        "ordinary_networks_have_a_distance.",
-    ),
-    _of_distance(
-        zero_for_constants,
-        "The triangle inequality holds for constant networks, too, unless they are refused.",
-        same_width=True,
-    ),
-    _of_metric(
-        "TransposedTable",
-        TransposedTable,
-        "Entry (i, j) of between_all is between(a_i, b_j), for all i and j and for stacks of different "
-        "lengths; the law looks at the diagonal only.",
-    ),
-    _of_metric(
-        "RoundedPoints",
-        RoundedPoints,
-        "Networks nearer than single precision resolves are resolved in double precision: at 1e-4 degrees "
-        "the rounding of single precision is only just larger than one percent.",
-    ),
     Mutant(
         "RoomyPermutation",
         lambda: ManifoldCase(rg.Quotient(FLAT, RoomyPermutation()), (5, 3)),
