@@ -9,6 +9,7 @@ Neither torch nor typer is imported before it is needed: help is quick, and a mi
 import difflib
 import importlib
 import inspect
+import json
 import os
 import sys
 import traceback
@@ -335,7 +336,7 @@ def _case(subject: str, details: Mapping[str, Any]) -> "Case":
     from repsim_geo.verify.cases import as_case
 
     given = {name: value for name, value in details.items() if value is not None}
-    thing = _imported(subject) if ":" in subject else _registered(subject)
+    thing = found = _imported(subject) if ":" in subject else _registered(subject)
     if isinstance(thing, Manifold) and not hasattr(thing, "card"):
         if "point" not in given:
             raise UsageError(f"{subject} is a manifold: say the shape of a point, for example --point 5,3.")
@@ -349,15 +350,22 @@ def _case(subject: str, details: Mapping[str, Any]) -> "Case":
         if name not in known:
             option = {"invariances": "invariance"}.get(name, name).replace("_", "-")
             raise UsageError(f"--{option} is for {_SUBJECTS[name]}, which {subject} is not. Leave it out.")
-    return replace(case, name=case.name or subject, written=case.written or _source(subject), **given)
+    return replace(case, name=case.name or subject, written=case.written or _source(subject, found), **given)
 
 
-def _source(subject: str) -> str:
-    """Python that gives the subject, where it is short."""
+def _source(subject: str, thing: Any) -> str:
+    """Python that gives the subject, where it is short; nothing for a case, which is more."""
+    from repsim_geo.verify import Case, ManifoldCase
+    from repsim_geo.verify.cases import as_case
+
     if ":" not in subject:
-        return f"from repsim_geo.registry import as_metric; as_metric({subject!r})".replace("'", '"')
+        return f"from repsim_geo.registry import as_metric; as_metric({json.dumps(subject)})"
     module, _, name = subject.partition(":")
-    return f"from {module} import {name}; {name}" if name.isidentifier() else ""
+    if not name.isidentifier() or isinstance(thing, Case):
+        return ""
+    made = "" if getattr(sys.modules[module], name) is thing else "()"
+    pair = "[0]" if isinstance(thing, tuple) and isinstance(as_case(thing), ManifoldCase) else ""
+    return f"from {module} import {name}; {name}{made}{pair}"
 
 
 _NETWORKS = "metrics and functions d(x, y)"

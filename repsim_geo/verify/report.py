@@ -6,6 +6,7 @@ import html
 import json
 import math
 import os
+import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -154,7 +155,7 @@ class Report:
     # ------------------------------------------------------------------ to read
 
     def __str__(self) -> str:
-        return "\n".join((self._headline(), *self._failure_lines(), *self._skip_lines()))
+        return "\n".join((self._headline(), *self._failure_lines(), *map(_wrapped, self._skip_lines())))
 
     def _headline(self) -> str:
         laws = self.laws()
@@ -289,6 +290,10 @@ def _of_law(records: list[Record]) -> dict[str, Any]:
         "failed": sum(r.status in ("failed", "xfailed") for r in records),
         "note": worst.note,
     }
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, 110, subsequent_indent=8 * " ", break_long_words=False, break_on_hyphens=False)
 
 
 def _ratio(value: float) -> str:
