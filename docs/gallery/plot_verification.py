@@ -117,7 +117,7 @@ def judged(report, names):
     orders = np.log10(found[0]["worst"])
     share = min(orders / MOST, 1.0)
     # A law that is kept or not, such as a finite number, has no tolerance to be beyond.
-    text = "nan" if np.isinf(orders) else "no" if orders > 100 else "<1" if orders < 1 else f"{orders:.0f}"
+    text = "∞" if np.isinf(orders) else "no" if orders > 100 else "<1" if orders < 1 else f"{orders:.0f}"
     return FAILS(share), text, "white" if share > 0.3 else INK
 
 
