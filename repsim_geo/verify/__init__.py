@@ -15,7 +15,6 @@ from repsim_geo.verify.cases import IsometryCase as IsometryCase
 from repsim_geo.verify.cases import ManifoldCase as ManifoldCase
 from repsim_geo.verify.cases import MetricCase as MetricCase
 from repsim_geo.verify.isometry import Isometry as Isometry
-from repsim_geo.verify.law import Law as Law
 from repsim_geo.verify.laws import ISOMETRY_LAWS as ISOMETRY_LAWS
 from repsim_geo.verify.laws import LAWS as LAWS
 from repsim_geo.verify.laws import METRIC_LAWS as METRIC_LAWS
@@ -39,6 +38,7 @@ from repsim_geo.verify.runner import check_metric as check_metric
 from repsim_geo.verify.scenes import SCENES as SCENES
 from repsim_geo.verify.scenes import Scene as Scene
 from repsim_geo.verify.scenes import SceneSpec as SceneSpec
+from repsim_geo.verify.statements import Law as Law
 from repsim_geo.verify.tolerance import tolerance as tolerance
 
 __all__ = [

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from repsim_geo.invariances import Invariance
 from repsim_geo.verify.isometry import Isometry
+from repsim_geo.verify.judge import quiet
 from repsim_geo.verify.measures import Distance, EmbeddedMeasure, Measure
 from repsim_geo.verify.parts import IsometryPart, ManifoldPart, NetworkPart, Part
 
@@ -137,6 +138,10 @@ class MetricCase(Case):
 
     def parts(self) -> tuple[Part, ...]:
         """Two: the laws of distances between networks and of embeddings, and those of the manifold."""
+        with quiet():
+            return self._parts()
+
+    def _parts(self) -> tuple[Part, ...]:
         measure = EmbeddedMeasure(self.metric)
         name = self.name or _one_line(self.metric)
         same = self.same_width if self.same_width is not None else not _takes_widths(measure, self.m, self.d)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repsim_geo.verify.law import provides
 from repsim_geo.verify.scenes import Scene
+from repsim_geo.verify.statements import provides
 
 
 class Isometry:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from repsim_geo.errors import CutLocusWarning, DegenerateRepresentationWarning
-from repsim_geo.verify.law import Law
 from repsim_geo.verify.parts import Part
 from repsim_geo.verify.report import REFUSED, Record
+from repsim_geo.verify.statements import Law
 
 # Scenes of points are placed by the manifold's own methods; where those raise, that is a finding of this
 # name.

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from repsim_geo.invariances import Invariance, closure, invariance
-from repsim_geo.verify.law import provides
 from repsim_geo.verify.networks import NetworkScene
+from repsim_geo.verify.statements import provides
 
 Distance = Callable[[Any, Any], Any]
 

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from repsim_geo.verify import strategies
 from repsim_geo.verify.isometry import Isometry
-from repsim_geo.verify.law import Law, provides
 from repsim_geo.verify.laws import ISOMETRY_LAWS, LAWS, METRIC_LAWS, NETWORK_LAWS
 from repsim_geo.verify.measures import EmbeddedMeasure, Measure
 from repsim_geo.verify.networks import DRAWS as NETWORK_DRAWS
 from repsim_geo.verify.networks import NETWORK_SCENES, NetworkScene, NetworkSpec
 from repsim_geo.verify.scenes import DRAWS, SCENES, Scene, SceneSpec
+from repsim_geo.verify.statements import Law, provides
 from repsim_geo.verify.tolerance import tolerance
 
 # A direction of a point may be nothing but a ridge, 1e-3 of the mean of all, and distances that are sensitive

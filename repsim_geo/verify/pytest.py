@@ -19,9 +19,9 @@ from typing import Any
 
 from repsim_geo._extras import need
 from repsim_geo.verify.cases import Case, as_case
-from repsim_geo.verify.law import Law
 from repsim_geo.verify.report import LawViolationError, Report
 from repsim_geo.verify.runner import check
+from repsim_geo.verify.statements import Law
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,12 @@ from repsim_geo.invariances import Invariance
 from repsim_geo.verify import search
 from repsim_geo.verify.cases import Case, DistanceCase, IsometryCase, ManifoldCase, MetricCase, as_case
 from repsim_geo.verify.judge import BUILDING, asked, build, judge
-from repsim_geo.verify.law import Law
+from repsim_geo.verify.laws import ISOMETRY_LAWS, LAWS, METRIC_LAWS
 from repsim_geo.verify.laws import law as law_of_name
 from repsim_geo.verify.parts import Part
 from repsim_geo.verify.report import LawViolationError, Record, Report
+from repsim_geo.verify.scenes import SCENES
+from repsim_geo.verify.statements import Law
 
 BOTH = (torch.float64, torch.float32)
 # How many laws are shown with their smallest counterexample; the most basic ones first.
@@ -90,7 +92,7 @@ def check(
     expected = {**case.expected_failures, **(expected_failures or {})}
     parts = case.parts()
     chosen = [_chosen_laws(part, laws) for part in parts]
-    _check_choice(parts, chosen, laws, expected)
+    _check_choice(parts, chosen, expected)
     records: list[Record] = []
     if isinstance(scenes, str):
         scenes = (scenes,)
@@ -116,8 +118,8 @@ def check_manifold(
     manifold: Manifold,
     point: tuple[int, ...],
     *,
-    laws: Iterable[Law | str] | None = None,
-    scenes: Iterable[Any] | None = None,
+    laws: Iterable[Law | str] = LAWS,
+    scenes: Iterable[Any] = SCENES,
     dtypes: Iterable[torch.dtype] = BOTH,
     seed: int = 0,
     examples: int = 0,
@@ -370,31 +372,19 @@ def _chosen_laws(part: Part, laws: Iterable[Law | str] | None) -> tuple[Law, ...
         law_of_name(law) if isinstance(law, str) else law
         for law in ([laws] if isinstance(laws, str) else laws)
     ]
-    known = {law.name for law in _all_laws()}
+    known = {law.name for law in (*LAWS, *METRIC_LAWS, *ISOMETRY_LAWS)}
     return tuple(law for law in wanted if law in part.laws or law.name not in known)
-
-
-def _all_laws() -> tuple[Law, ...]:
-    from repsim_geo.verify.laws import ISOMETRY_LAWS, LAWS, METRIC_LAWS
-
-    return (*LAWS, *METRIC_LAWS, *ISOMETRY_LAWS)
 
 
 def _check_choice(
     parts: tuple[Part, ...],
     chosen: list[tuple[Law, ...]],
-    laws: Iterable[Law | str] | None,
     expected: Mapping[str, str],
 ) -> None:
     if not any(chosen):
         raise ValueError(_NOTHING)
-    names = {law.name for some in chosen for law in some}
-    unknown = set(expected) - names - {BUILDING} if laws is None else set()
-    unknown |= {
-        name
-        for name in expected
-        if name != BUILDING and name not in {law.name for p in parts for law in p.laws} | names
-    }
+    known = {law.name for part in parts for law in part.laws} | {law.name for some in chosen for law in some}
+    unknown = set(expected) - known - {BUILDING}
     if unknown:
         raise ValueError(
             f"expected_failures names unknown laws: {sorted(unknown)}. See repsim_geo.verify.LAWS."

@@ -11,9 +11,9 @@ import torch
 
 from repsim_geo.verify import strategies
 from repsim_geo.verify.judge import build, judge
-from repsim_geo.verify.law import Law
 from repsim_geo.verify.parts import ManifoldPart, NetworkPart, Part
 from repsim_geo.verify.report import Record
+from repsim_geo.verify.statements import Law
 
 DRAWN = "drawn"
 

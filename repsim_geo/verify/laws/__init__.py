@@ -7,7 +7,6 @@ the same function serves a report, a test, a search that shrinks, and a benchmar
 
 import difflib
 
-from repsim_geo.verify.law import Law
 from repsim_geo.verify.laws import (
     axioms,
     conventions,
@@ -20,6 +19,7 @@ from repsim_geo.verify.laws import (
 from repsim_geo.verify.laws.embeddings import EMBEDDING_LAWS
 from repsim_geo.verify.laws.isometries import ISOMETRY_LAWS as ISOMETRY_LAWS
 from repsim_geo.verify.laws.networks import NETWORK_LAWS as NETWORK_LAWS
+from repsim_geo.verify.statements import Law
 
 LAWS: tuple[Law, ...] = tuple(
     law

@@ -6,9 +6,9 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
-from repsim_geo.verify.law import chapter
 from repsim_geo.verify.laws.residuals import over_scale
 from repsim_geo.verify.scenes import Scene, size_of_vector
+from repsim_geo.verify.statements import chapter
 
 LAWS, law = chapter(order=0)
 

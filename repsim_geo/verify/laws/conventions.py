@@ -9,9 +9,9 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
-from repsim_geo.verify.law import chapter, provides
 from repsim_geo.verify.laws.residuals import ambient_apart, apart, over_scale
 from repsim_geo.verify.scenes import Scene
+from repsim_geo.verify.statements import chapter, provides
 
 LAWS, law = chapter(order=4)
 

@@ -7,8 +7,8 @@ from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
 from repsim_geo.numerics.norms import with_axes
-from repsim_geo.verify.law import chapter
 from repsim_geo.verify.scenes import Scene, size_of_vector
+from repsim_geo.verify.statements import chapter
 
 LAWS, law = chapter(order=3)
 

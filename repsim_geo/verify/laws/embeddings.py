@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from repsim_geo.manifolds.functional import geodesic
-from repsim_geo.verify.law import chapter
 from repsim_geo.verify.measures import EmbeddedMeasure
 from repsim_geo.verify.networks import NetworkScene
+from repsim_geo.verify.statements import chapter
 
 EMBEDDING_LAWS, law = chapter(order=1)
 

@@ -7,9 +7,9 @@ from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
 from repsim_geo.numerics.norms import with_axes
-from repsim_geo.verify.law import chapter, provides
 from repsim_geo.verify.laws.residuals import apart, derivative, over_scale
 from repsim_geo.verify.scenes import Scene, size_of_vector
+from repsim_geo.verify.statements import chapter, provides
 
 LAWS, law = chapter(order=1)
 

@@ -7,9 +7,9 @@ from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
 from repsim_geo.numerics.norms import trailing
-from repsim_geo.verify.law import chapter
 from repsim_geo.verify.laws.residuals import apart, gradients, no, of_every_point
 from repsim_geo.verify.scenes import Scene
+from repsim_geo.verify.statements import chapter
 
 LAWS, law = chapter(order=2)
 

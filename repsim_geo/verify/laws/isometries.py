@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from repsim_geo.verify.isometry import Isometry
-from repsim_geo.verify.law import chapter
 from repsim_geo.verify.scenes import Scene
+from repsim_geo.verify.statements import chapter
 
 _FIRST, first = chapter(order=0)
 _SECOND, second = chapter(order=1)

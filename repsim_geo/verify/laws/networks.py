@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from repsim_geo.invariances import ALL, Invariance
-from repsim_geo.verify.law import Law, Residual, chapter
 from repsim_geo.verify.laws.residuals import gradients, no
 from repsim_geo.verify.measures import Measure
 from repsim_geo.verify.networks import NetworkScene
+from repsim_geo.verify.statements import Law, Residual, chapter
 
 _AXIOMS, axiom = chapter(order=0)
 _CLAIMS, _ = chapter(order=1)
