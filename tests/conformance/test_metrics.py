@@ -1,6 +1,7 @@
 """The laws of metrics, of distances of networks and of embeddings, for every metric of `cases.METRICS`."""
 
 import pytest
+import torch
 from cases import METRICS
 
 from repsim_geo.verify import METRIC_LAWS, NETWORK_SCENES, check_metric
@@ -33,7 +34,12 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("case", METRICS, ids=str)
+# Seconds a pair: fewer inputs, and the scenes that break most; the rest is left to the slow tests.
+SLOW = next(case for case in METRICS if not case.batched)
+TELLING = ("unrelated", "identical", "on_the_way", "one_unit")
+
+
+@pytest.mark.parametrize("case", [case for case in METRICS if case is not SLOW], ids=str)
 def test_laws_of_metrics_hold(case, seed):
     # The laws of manifolds are asked in test_laws.
     check_metric(
@@ -47,3 +53,15 @@ def test_laws_of_metrics_hold(case, seed):
         scenes=[s for s in NETWORK_SCENES if not ("fixed_ridge" in case.name and s.name in SIZED)],
         expected_failures=EXPECTED.get(case.name),
     )
+
+
+@pytest.mark.parametrize("scene", TELLING)
+def test_laws_hold_for_stochastic_shapes(scene, seed):
+    check_metric(
+        SLOW.make(), m=5, d=2, laws=METRIC_LAWS, seed=seed, examples=0, scenes=[scene], dtypes=[torch.float64]
+    )
+
+
+@pytest.mark.slow
+def test_all_laws_hold_for_stochastic_shapes(seed):
+    check_metric(SLOW.make(), m=5, d=2, laws=METRIC_LAWS, seed=seed, examples=2)
