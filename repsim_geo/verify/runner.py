@@ -361,7 +361,8 @@ def check_isometry(
 
 
 def _default_examples(case: Case) -> int:
-    return 20 if isinstance(case, DistanceCase | MetricCase) else 0
+    drawn = isinstance(case, DistanceCase | MetricCase) and find_spec("hypothesis") is not None
+    return 20 if drawn else 0
 
 
 def _chosen_laws(part: Part, laws: Iterable[Law | str] | None) -> tuple[Law, ...]:
