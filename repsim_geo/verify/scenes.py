@@ -17,6 +17,7 @@ from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
 from repsim_geo.numerics.norms import trailing, with_axes
+from repsim_geo.verify.statements import provides
 
 # Independent draws of a scene.
 DRAWS = 8
@@ -128,6 +129,9 @@ class SceneSpec:
         -------
         bool
         """
+        needs = {"near": ("expmap",), "near_cut": ("expmap",), "between": ("expmap", "logmap")}
+        if not all(provides(manifold, name) for name in needs.get(self.relation, ())):
+            return False
         deficient = self.rank is not None or self.rank_of_others is not None
         if (deficient or self.condition is not None) and len(point) != 2:
             return False

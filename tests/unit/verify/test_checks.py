@@ -201,3 +201,17 @@ def test_batched_functions_are_asked_for_their_entries():
 def test_dtype_is_asked_for():
     report = check(ManifoldCase(rg.Flat(1), (3,)), dtypes=[torch.float32])
     assert {r["dtype"] for r in report.records()} == {"float32"}
+
+
+def test_manifolds_without_logarithm_have_the_scenes_that_need_none():
+    report = check((geoopt.EuclideanStiefel(), (4, 2)))
+    skipped = {r["scene"] for r in report.records() if "no sense" in r["note"]}
+    assert "on_geodesic" in skipped
+    assert "coincident" not in skipped
+
+
+def test_without_hypothesis_failures_are_reported_as_they_are(monkeypatch):
+    monkeypatch.setattr("repsim_geo.verify.runner.find_spec", lambda name: None)
+    report = check_distance(cosine, same_width=True, on_fail="report")
+    assert report.broken[0] == "networks_keep_the_triangle_inequality"
+    assert not lines_of_code(report)
