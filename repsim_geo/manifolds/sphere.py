@@ -129,7 +129,8 @@ class UnitSphere(InSubspace):
         t = self.dist2(x, y, keepdim=True)
         if any_true(t > 9):
             # Almost opposite: the rounding of a difference of two is large next to the tangent part.
-            d = self.proju(x, d)
+            # A correction of rounding, so a constant: derivatives are those of the formula.
+            d = d + (self.proju(x, d) - d).detach()
         within = squared_norm(d, self.ndim, keepdim=True) <= (8 * torch.finfo(d.dtype).eps) ** 2
         opposite = within & (t > 1)
         if any_true(opposite):

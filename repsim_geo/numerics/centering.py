@@ -48,7 +48,8 @@ def center_units(x: Tensor) -> Tensor:
     centered = center_columns(center_columns(x))
     rounding = x.shape[-2] * torch.finfo(x.dtype).eps * x.detach().abs().amax(-2, keepdim=True)
     constant = centered.detach().abs().amax(-2, keepdim=True) <= rounding
-    return torch.where(constant, 0.0, centered)
+    # Taken away as a constant: a silent unit that begins to respond moves the point.
+    return centered - torch.where(constant, centered.detach(), 0.0)
 
 
 def symmetrize(a: Tensor) -> Tensor:
