@@ -13,7 +13,7 @@ from repsim_geo.numerics.alignment import finite_svd
 from repsim_geo.numerics.centering import center_columns, center_units
 from repsim_geo.numerics.norms import safe_norm, trailing
 from repsim_geo.numerics.once import once
-from repsim_geo.numerics.singular import partially_whitened, principal_part
+from repsim_geo.numerics.singular import partially_whitened, principal_part, rounding_size
 
 
 class Center(nn.Module):
@@ -197,11 +197,10 @@ class Whitened(nn.Sequential):
     def forward(self, input: Tensor) -> Tensor:
         """Shape (*batch, m, d) to (*batch, m, p)."""
         x, (*steps, whiten) = input, self
-        rounding = max(x.shape[-2:]) * torch.finfo(x.dtype).eps * torch.linalg.matrix_norm(x.detach())
         for step in steps:
             x = step(x)
         # Weak directions come with the rounding of strong ones, which has a mean.
-        return center_columns(whiten(x, rounding[..., None]))
+        return center_columns(whiten(x, rounding_size(input)))
 
 
 class Unit(nn.Module):

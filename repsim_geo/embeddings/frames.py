@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from repsim_geo.embeddings.activations import ToWidth, largest_entry
 from repsim_geo.errors import DegenerateRepresentationError
 from repsim_geo.numerics.centering import center_units
 from repsim_geo.numerics.norms import squared_norm
-from repsim_geo.numerics.singular import partially_whitened
+from repsim_geo.numerics.singular import partially_whitened, rounding_size
 from repsim_geo.numerics.tracing import readable
 
 
@@ -31,8 +30,7 @@ class Frame(nn.Module):
         """Shape (*batch, m, d) to (*batch, m, k)."""
         x = x / largest_entry(x)
         # What removing the means leaves of their rounding is no direction.
-        rounding = max(x.shape[-2:]) * torch.finfo(x.dtype).eps * torch.linalg.matrix_norm(x.detach())
-        frame = partially_whitened(ToWidth(self.k)(center_units(x)), 1.0, 1.0, rounding[..., None])
+        frame = partially_whitened(ToWidth(self.k)(center_units(x)), 1.0, 1.0, rounding_size(x))
         if readable(frame):
             self._check(frame.detach())
         return frame

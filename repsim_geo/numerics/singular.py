@@ -61,6 +61,23 @@ def principal_part(x: Tensor, rank: int) -> Tensor:
     return _SingularFunction.apply(x, rule)  # type: ignore[no-any-return]
 
 
+def rounding_size(x: Tensor) -> Tensor:
+    """
+    Size of the directions that the rounding of a matrix can make.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+        Before anything large was subtracted from it.
+
+    Returns
+    -------
+    Tensor, shape (*batch, 1)
+        A constant for autograd.
+    """
+    return max(x.shape[-2:]) * torch.finfo(x.dtype).eps * torch.linalg.matrix_norm(x.detach())[..., None]
+
+
 def partially_whitened(x: Tensor, whiten: float, scale: float, rounding: Tensor | float = 0.0) -> Tensor:
     """
     Move singular values towards a common one: ``s -> (1 - whiten) s + whiten * scale``.
@@ -73,7 +90,8 @@ def partially_whitened(x: Tensor, whiten: float, scale: float, rounding: Tensor 
     scale : float
         The common singular value.
     rounding : Tensor, shape (*batch, 1), or float
-        Singular values below it count as absent, too: what is known of the rounding of `x`.
+        What is known of the rounding of `x`, such as `rounding_size`: directions that do not exceed it beside
+        the rounding of the strongest count as absent.
 
     Returns
     -------

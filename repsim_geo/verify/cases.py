@@ -15,7 +15,7 @@ from repsim_geo.invariances import Invariance
 from repsim_geo.verify.isometry import Isometry
 from repsim_geo.verify.judge import quiet
 from repsim_geo.verify.measures import Distance, EmbeddedMeasure, Measure
-from repsim_geo.verify.parts import IsometryPart, ManifoldPart, NetworkPart, Part
+from repsim_geo.verify.parts import IsometryPart, ManifoldPart, NetworkPart, Part, one_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ class MetricCase(Case):
 
     def _parts(self) -> tuple[Part, ...]:
         measure = EmbeddedMeasure(self.metric)
-        name = self.name or _one_line(self.metric)
+        name = self.name or one_line(self.metric)
         same = self.same_width if self.same_width is not None else not _takes_widths(measure, self.m, self.d)
         x = torch.randn(1, self.m, self.d, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
         try:
@@ -181,7 +181,7 @@ class IsometryCase(Case):
 
     def parts(self) -> tuple[Part, ...]:
         """One: the laws of isometries."""
-        name = self.name or f"{_one_line(self.source)} to {_one_line(self.target)}"
+        name = self.name or f"{one_line(self.source)} to {one_line(self.target)}"
         return (IsometryPart(Isometry(self.f, self.source, self.target), tuple(self.point), name),)
 
 
@@ -221,7 +221,7 @@ def as_case(subject: Any) -> Case:
     if isinstance(subject, Manifold):
         raise TypeError(
             f"a manifold needs the shape of a point: give (manifold, (5, 3)) for points of 5 x 3 numbers, "
-            f"got {_one_line(subject)} alone."
+            f"got {one_line(subject)} alone."
         )
     if isinstance(subject, str):
         raise TypeError(
@@ -232,7 +232,7 @@ def as_case(subject: Any) -> Case:
         return DistanceCase(subject)
     raise TypeError(
         "what is verified must be a metric, a pair (embedding, manifold) or (manifold, shape of a point), "
-        f"or a function d(x, y), got {_one_line(subject)}."
+        f"or a function d(x, y), got {one_line(subject)}."
     )
 
 
@@ -242,15 +242,7 @@ def _takes_widths(measure: EmbeddedMeasure, m: int, d: int) -> bool:
         torch.randn(m, w, dtype=torch.float64, generator=torch.Generator().manual_seed(w)) for w in (d, d + 1)
     )
     try:
-        metric: Any = measure.metric
-        measure = measure if measure.paired else EmbeddedMeasure(metric.resolve([x, y]))
-        measure.function(x[None] if measure.batched else x, y[None] if measure.batched else y)
+        measure.elsewhere(x[None], y[None])
     except Exception:
         return False
     return True
-
-
-def _one_line(subject: Any) -> str:
-    if isinstance(subject, tuple):
-        return " on ".join(_one_line(s) for s in subject)
-    return " ".join(repr(subject).split())

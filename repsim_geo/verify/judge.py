@@ -60,26 +60,26 @@ def judge(part: Part, law: Law, scene: Any, dtype: torch.dtype) -> Record:
     """
     reason = part.why_not(law, scene)
     if reason is not None:
-        return _record(law, scene, dtype, "skipped", note=reason)
+        return record(law, scene.name, dtype, "skipped", note=reason)
     try:
         with quiet():
             bounds = part.tolerance(law, scene, dtype).double()
             if bool(bounds.isinf().all()):
                 other = "float64" if dtype == torch.float32 else "float32"
-                return _record(law, scene, dtype, "skipped", note=f"asked only in {other}")
+                return record(law, scene.name, dtype, "skipped", note=f"asked only in {other}")
             residual = part.residual(law, scene).double().flatten()
     except Exception as error:
         if part.refuses(law, error):
-            return _record(law, scene, dtype, "skipped", note=f"{REFUSED}{error}")
+            return record(law, scene.name, dtype, "skipped", note=f"{REFUSED}{error}")
         note = f"{law.statement} Raised {type(error).__name__}: {error}"
-        return _record(law, scene, dtype, "failed", note=note)
+        return record(law, scene.name, dtype, "failed", note=note)
     # A law that looks at some draws only has fewer residuals than the scene has tolerances.
     bounds = (bounds if bounds.numel() in (1, len(residual)) else bounds.amax()).expand_as(residual)
     excess = torch.where(residual.isnan(), math.inf, residual / bounds.clamp_min(1e-300))
     worst = int(excess.argmax())
-    return _record(
+    return record(
         law,
-        scene,
+        scene.name,
         dtype,
         "passed" if bool((residual <= bounds).all()) else "failed",
         float(residual[worst]),
@@ -89,9 +89,9 @@ def judge(part: Part, law: Law, scene: Any, dtype: torch.dtype) -> Record:
     )
 
 
-def _record(
+def record(
     law: Law,
-    scene: Any,
+    scene: str,
     dtype: torch.dtype,
     status: str,
     residual: float = math.nan,
@@ -99,9 +99,8 @@ def _record(
     draw: int | None = None,
     note: str = "",
 ) -> Record:
-    return Record(
-        law.name, scene.name, _plain(dtype), status, residual, bound, draw, note, law.source, law.order
-    )
+    """What is known of a law on a scene of this name."""
+    return Record(law.name, scene, _plain(dtype), status, residual, bound, draw, note, law.source, law.order)
 
 
 def asked(law: Law, scene_name: str) -> bool:

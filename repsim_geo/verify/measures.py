@@ -76,9 +76,9 @@ class Measure:
         """The measure of the networks of a scene; a plain function is the same everywhere."""
         return self
 
-    def anywhere(self) -> Measure:
-        """The measure of any networks."""
-        return self
+    def elsewhere(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distances of networks that are in no scene; shape (draws)."""
+        return self(x, y)
 
     def one(self, x: Tensor, y: Tensor) -> Tensor:
         """Distance of two networks (m, d_i), in float64; a tensor without axes."""
@@ -121,7 +121,7 @@ class Measure:
         for networks in (scene.ordinary, tuple(w[:, :m] for w in scene.ordinary)):
             try:
                 with torch.no_grad():
-                    return self.anywhere()(*networks)
+                    return self.elsewhere(*networks)
             except ValueError:
                 continue
         return scene.x.new_zeros(len(scene.x), dtype=torch.float64)
@@ -177,21 +177,16 @@ class EmbeddedMeasure(Measure):
         """The same, with the sizes fixed that depend on data, so that all networks are of one manifold."""
         if self.paired:
             return self
-        networks = [w if self.batched else w[0] for w in (scene.x, scene.y, scene.z)]
-        fixed = EmbeddedMeasure(self.metric.resolve(networks))
-        fixed.free = self.metric
+        return self._fixed(scene.x, scene.y, scene.z)
+
+    def elsewhere(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distances of networks of widths of their own; shape (draws)."""
+        return self(x, y) if self.paired else self._fixed(x, y)(x, y)
+
+    def _fixed(self, *networks: Tensor) -> EmbeddedMeasure:
+        fixed = EmbeddedMeasure(self.free.resolve([w if self.batched else w[0] for w in networks]))
+        fixed.free = self.free
         return fixed
-
-    def anywhere(self) -> EmbeddedMeasure:
-        """The measure of other networks than those of a scene, of a width of their own."""
-        if self.paired:
-            return self
-        ordinary = EmbeddedMeasure(self.free)
-        ordinary.function = ordinary._of_pair
-        return ordinary
-
-    def _of_pair(self, x: Tensor, y: Tensor) -> Tensor:
-        return EmbeddedMeasure(self.free.resolve([x, y]))._distance(x, y)
 
     @property
     def manifold(self) -> Any:

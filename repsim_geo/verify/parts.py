@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from geoopt.manifolds.base import Manifold
@@ -52,6 +52,9 @@ class Part(Protocol):
     name: str
     laws: tuple[Law, ...]
     scenes: tuple[Any, ...]
+    # How many draws a scene has that is drawn by hypothesis, and how often a search may ask.
+    drawn_draws: ClassVar[int]
+    calls: ClassVar[int]
 
     def build(self, spec: Any, dtype: torch.dtype, seed: int, draws: int | None = None) -> Any:
         """Scene, or None where it makes no sense for the subject."""
@@ -77,6 +80,10 @@ class Part(Protocol):
         """Hypothesis strategy of parts, descriptions of scenes and seeds, simple ones first."""
         ...
 
+    def anything(self) -> Any:
+        """Hypothesis strategy of this part, any description of a scene, and a seed."""
+        ...
+
     def sentence(self, spec: Any, dtype: torch.dtype, seed: int) -> str:
         """A scene of this part in words."""
         ...
@@ -90,7 +97,59 @@ def _lacks(law: Law, missing: list[str]) -> str | None:
     return f"needs {', '.join(missing).replace(':', ' ').replace('_', ' ')}" if missing else None
 
 
-class ManifoldPart:
+class _PointPart:
+    """What parts share whose scenes are points of a manifold."""
+
+    # Some laws look at the third draw.
+    drawn_draws: ClassVar[int] = 4
+    calls: ClassVar[int] = 60
+
+    name: str
+    point: tuple[int, ...]
+
+    @property
+    def home(self) -> Any:
+        """The manifold on which scenes are placed."""
+        raise NotImplementedError(f"{type(self).__name__}.home is not written")
+
+    def at(self, point: tuple[int, ...]) -> Any:
+        """The same subject with points of another shape."""
+        raise NotImplementedError(f"{type(self).__name__}.at is not written")
+
+    def _shown(self) -> dict[str, str]:
+        """How the code of a counterexample brings the subject, and calls it and its manifold."""
+        raise NotImplementedError(f"{type(self).__name__}._shown is not written")
+
+    def build(self, spec: SceneSpec, dtype: torch.dtype, seed: int, draws: int | None = None) -> Scene | None:
+        """Scene of points; the manifold's own methods place them."""
+        generator = torch.Generator().manual_seed(seed)
+        return spec.build(self.home, self.point, dtype, generator, draws or DRAWS)
+
+    def refuses(self, law: Law, error: Exception) -> bool:
+        """Never: scenes are made of the manifold's own points."""
+        return False
+
+    def variations(self, specs: Sequence[SceneSpec]) -> Any:
+        """The same scenes of smaller points, and of other ranks."""
+        drawn = strategies.smaller_points(self.point, specs)
+        return drawn.map(lambda d: (self.at(d[0]), d[1], d[2]))
+
+    def anything(self) -> Any:
+        """Any scene of the manifold."""
+        return _with_seeds(self, strategies.scene_specs(self.home, self.point))
+
+    def sentence(self, spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
+        """Scene in words: "three equal points, shape (3,), seed 0"."""
+        return f"{spec.seen(dtype)}, shape {self.point}, seed {seed}"
+
+    def code(self, law: Law, spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
+        """Lines that build the scene and measure the law."""
+        return _POINTS.format(
+            **self._shown(), spec=_written(spec), point=self.point, dtype=dtype, seed=seed, law=law.name
+        )
+
+
+class ManifoldPart(_PointPart):
     """
     A manifold, and the shape of a point on which to verify it.
 
@@ -107,12 +166,20 @@ class ManifoldPart:
 
     def __init__(self, manifold: Manifold, point: tuple[int, ...], *, source: str = ""):
         self.manifold, self.point, self.source = manifold, point, source
-        self.name = _one_line(manifold)
+        self.name = one_line(manifold)
 
-    def build(self, spec: SceneSpec, dtype: torch.dtype, seed: int, draws: int | None = None) -> Scene | None:
-        """Scene of points; the manifold's own methods place them."""
-        generator = torch.Generator().manual_seed(seed)
-        return spec.build(self.manifold, self.point, dtype, generator, draws or DRAWS)
+    @property
+    def home(self) -> Manifold:
+        """The manifold."""
+        return self.manifold
+
+    def at(self, point: tuple[int, ...]) -> ManifoldPart:
+        """The same manifold with points of another shape."""
+        return ManifoldPart(self.manifold, point, source=self.source)
+
+    def _shown(self) -> dict[str, str]:
+        given = _given("manifold", self.source, None, self.name)
+        return {"given": given, "manifold": "manifold", "subject": "manifold"}
 
     def why_not(self, law: Law, scene: Scene) -> str | None:
         """Reason why a law does not apply to a scene, or None."""
@@ -129,33 +196,6 @@ class ManifoldPart:
         """What the residual may be."""
         sensitive = getattr(self.manifold, "sensitive", False)
         return torch.tensor(tolerance(law.kind, dtype, scene.amplification, sensitive=sensitive))
-
-    def refuses(self, law: Law, error: Exception) -> bool:
-        """Never: scenes are made of the manifold's own points."""
-        return False
-
-    def variations(self, specs: Sequence[SceneSpec]) -> Any:
-        """The same scenes of smaller points, and of other ranks."""
-        return strategies.smaller_points(self.point, specs).map(
-            lambda drawn: (ManifoldPart(self.manifold, drawn[0], source=self.source), drawn[1], drawn[2])
-        )
-
-    def sentence(self, spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
-        """Scene in words: "three equal points, points of shape (3,), seed 0"."""
-        return _points_sentence(self.point, spec, dtype, seed)
-
-    def code(self, law: Law, spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
-        """Lines that build the scene and measure the law."""
-        return _POINTS.format(
-            given=_given("manifold", self.source, None, self.name),
-            manifold="manifold",
-            subject="manifold",
-            spec=_written(spec),
-            point=self.point,
-            dtype=dtype,
-            seed=seed,
-            law=law.name,
-        )
 
 
 class NetworkPart:
@@ -175,6 +215,8 @@ class NetworkPart:
     """
 
     scenes: tuple[Any, ...] = NETWORK_SCENES
+    drawn_draws: ClassVar[int] = 1
+    calls: ClassVar[int] = 200
 
     def __init__(
         self, measure: Measure, m: int, d: int, name: str, *, same_width: bool = False, source: str = ""
@@ -201,13 +243,18 @@ class NetworkPart:
             seed,
             draws=draws or NETWORK_DRAWS,
             same_width=self.same_width,
-            farther=10.0 if self.sensitive else 1.0,
+            farther=self.farther,
         )
 
     @property
     def sensitive(self) -> bool:
         """Whether a metric sees weak directions relative to themselves."""
         return self.embedded and getattr(self.measure.manifold, "sensitive", False)  # type: ignore[attr-defined]
+
+    @property
+    def farther(self) -> float:
+        """How much farther apart near networks are, as near points of sensitive manifolds are."""
+        return 10.0 if self.sensitive else 1.0
 
     def why_not(self, law: Law, scene: NetworkScene) -> str | None:
         """Reason why a law does not apply, or None."""
@@ -238,9 +285,13 @@ class NetworkPart:
         """The same scenes with fewer inputs, fewer units, lower rank."""
         return strategies.smaller_networks(self.m, self.d, specs).map(lambda drawn: (self, *drawn))
 
+    def anything(self) -> Any:
+        """Any scene of networks of about the sizes of the case."""
+        return _with_seeds(self, strategies.network_specs((3, max(3, self.m)), (1, max(2, 2 * self.d))))
+
     def sentence(self, spec: NetworkSpec, dtype: torch.dtype, seed: int) -> str:
         """Scene in words: "angle 0°, rank 1, m = 3, d = 1, seed 0"."""
-        seen = spec.seen(dtype, 10.0 if self.sensitive else 1.0)
+        seen = spec.seen(dtype, self.farther)
         return f"{replace(seen, m=spec.m or self.m, d=spec.d or self.d)}, seed {seed}"
 
     def code(self, law: Law, spec: NetworkSpec, dtype: torch.dtype, seed: int) -> str:
@@ -251,7 +302,7 @@ class NetworkPart:
             spec=_written(spec),
             sizes=f"{self.m}, {self.d}",
             more=(", same_width=True" if self.same_width else "")
-            + (", farther=10.0" if self.sensitive else ""),
+            + (f", farther={self.farther}" if self.sensitive else ""),
             dtype=dtype,
             seed=seed,
             measure="EmbeddedMeasure(metric)"
@@ -261,7 +312,7 @@ class NetworkPart:
         )
 
 
-class IsometryPart:
+class IsometryPart(_PointPart):
     """
     A map that is said to be an isometry.
 
@@ -281,10 +332,18 @@ class IsometryPart:
     def __init__(self, pair: Isometry, point: tuple[int, ...], name: str):
         self.pair, self.point, self.name = pair, point, name
 
-    def build(self, spec: SceneSpec, dtype: torch.dtype, seed: int, draws: int | None = None) -> Scene | None:
-        """Scene of points of the source."""
-        generator = torch.Generator().manual_seed(seed)
-        return spec.build(self.pair.source, self.point, dtype, generator, draws or DRAWS)
+    @property
+    def home(self) -> Manifold:
+        """The source."""
+        return self.pair.source
+
+    def at(self, point: tuple[int, ...]) -> IsometryPart:
+        """The same map of points of another shape."""
+        return IsometryPart(self.pair, point, self.name)
+
+    def _shown(self) -> dict[str, str]:
+        given = f"f, source, target = ...  # {self.name}\npair = verify.Isometry(f, source, target)"
+        return {"given": given, "manifold": "source", "subject": "pair"}
 
     def why_not(self, law: Law, scene: Scene) -> str | None:
         """Reason why a law does not apply, or None."""
@@ -297,33 +356,6 @@ class IsometryPart:
     def tolerance(self, law: Law, scene: Scene, dtype: torch.dtype) -> Tensor:
         """What the residual may be, in each draw."""
         return tolerance(law.kind, dtype) * self.pair.amplification(scene)
-
-    def refuses(self, law: Law, error: Exception) -> bool:
-        """Never."""
-        return False
-
-    def variations(self, specs: Sequence[SceneSpec]) -> Any:
-        """The same scenes of smaller points, and of other ranks."""
-        return strategies.smaller_points(self.point, specs).map(
-            lambda drawn: (IsometryPart(self.pair, drawn[0], self.name), drawn[1], drawn[2])
-        )
-
-    def sentence(self, spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
-        """Scene in words: "three equal points, points of shape (3,), seed 0"."""
-        return _points_sentence(self.point, spec, dtype, seed)
-
-    def code(self, law: Law, spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
-        """Lines that build the scene and measure the law."""
-        return _POINTS.format(
-            given=f"f, source, target = ...  # {self.name}\npair = verify.Isometry(f, source, target)",
-            manifold="source",
-            subject="pair",
-            spec=_written(spec),
-            point=self.point,
-            dtype=dtype,
-            seed=seed,
-            law=law.name,
-        )
 
 
 _POINTS = """\
@@ -374,9 +406,23 @@ def _written(spec: Any) -> str:
     return f'{type(spec).__name__}("{spec.name}", "", {", ".join(options)})'.replace(", )", ")")
 
 
-def _points_sentence(point: tuple[int, ...], spec: SceneSpec, dtype: torch.dtype, seed: int) -> str:
-    return f"{spec.seen(dtype)}, shape {point}, seed {seed}"
+def _with_seeds(part: Part, specs: Any) -> Any:
+    st = strategies.hypothesis().strategies
+    return st.tuples(st.just(part), specs, strategies.seeds())
 
 
-def _one_line(subject: Any) -> str:
+def one_line(subject: Any) -> str:
+    """
+    What to call a subject that has no name.
+
+    Parameters
+    ----------
+    subject : object, or pair of objects
+
+    Returns
+    -------
+    str
+    """
+    if isinstance(subject, tuple):
+        return " on ".join(map(one_line, subject))
     return " ".join(repr(subject).split())

@@ -24,7 +24,7 @@ from repsim_geo.verify.runner import check
 from repsim_geo.verify.statements import Law
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Check:
     """
     One law of one case; call it to verify.
@@ -35,11 +35,14 @@ class Check:
     law : Law
     options : dict
         Of `repsim_geo.verify.check`.
+    last : Report or None
+        What the last call found; the plugin writes it down.
     """
 
     case: Case
     law: Law
     options: dict[str, Any] = field(default_factory=dict)
+    last: Report | None = None
 
     def report(self) -> Report:
         """What the law says of the case, on all scenes."""
@@ -57,9 +60,7 @@ class Check:
             The law fails; the message has the smallest counterexample, and code that shows it.
         """
         __tracebackhide__ = True
-        report = self.report()
-        # For the plugin; a check is frozen, what it found last is not part of it.
-        object.__setattr__(self, "last", report)
+        self.last = report = self.report()
         if report.failures:
             raise LawViolationError(str(report))
         if not report.ok:
@@ -116,10 +117,7 @@ def parametrize_with_checks(
                 f"{case} is expected to break unknown laws: {sorted(unknown)}. Known: {', '.join(laws)}."
             )
         for name, law in laws.items():
-            marks = [
-                pytest.mark.xfail(reason=reason, strict=True, raises=LawViolationError)
-                for expectation, reason in expected.items()
-                if expectation == name
-            ]
+            strict = {"strict": True, "raises": LawViolationError}
+            marks = [pytest.mark.xfail(reason=expected[name], **strict)] if name in expected else []
             items.append(pytest.param(Check(case, law, options), id=f"{case}-{name}", marks=marks))
     return pytest.mark.parametrize("check", items)

@@ -111,6 +111,11 @@ class Report:
         """Names of the laws that fail, the most basic first."""
         return list(dict.fromkeys(r.law for r in self.failures))
 
+    def _telling(self, law: str) -> Record:
+        """The record of a broken law that tells most: with code, with a counterexample, the worst."""
+        records = (r for r in self.failures if r.law == law)
+        return max(records, key=lambda r: (bool(r.code), bool(r.counterexample), r.severity))
+
     def records(self) -> list[dict[str, Any]]:
         """All records as dictionaries, worst first; ``pandas.DataFrame(report.records())`` is a table."""
         return [asdict(r) for r in self._records]
@@ -171,8 +176,7 @@ class Report:
     def _failure_lines(self) -> list[str]:
         lines = []
         for law in self.broken:
-            records = [r for r in self.failures if r.law == law]
-            r = max(records, key=lambda r: (bool(r.code), bool(r.counterexample), r.severity))
+            r = self._telling(law)
             where = f" (draw {r.draw})" if r.draw is not None and not r.code else ""
             lines += [
                 "",
@@ -180,8 +184,9 @@ class Report:
                 f"residual {r.residual:.3g}, tolerance {r.tolerance:.3g}",
                 f"      {r.note}" + (f" [{r.source}]" if r.source not in ("", "definition") else ""),
             ]
-            if len(records) > 1:
-                scenes = list(dict.fromkeys(record.scene for record in records))
+            scenes = [record.scene for record in self.failures if record.law == law]
+            if len(scenes) > 1:
+                scenes = list(dict.fromkeys(scenes))
                 lines.append(f"      Fails on: {', '.join(scenes)}.")
             if r.counterexample:
                 lines.append(f"      Smallest counterexample: {r.counterexample}.")
@@ -222,10 +227,7 @@ class Report:
         if self.broken:
             lines += ["| law | residual | tolerance | smallest counterexample |", "|---|---|---|---|"]
             for law in self.broken:
-                r = max(
-                    (r for r in self.failures if r.law == law),
-                    key=lambda r: (bool(r.code), bool(r.counterexample), r.severity),
-                )
+                r = self._telling(law)
                 where = r.counterexample or f"{r.scene}, {r.dtype}"
                 lines.append(
                     f"| `{law}` {_cell(r.note)} | {r.residual:.2g} | {r.tolerance:.2g} | {_cell(where)} |"

@@ -15,7 +15,7 @@ from torch import Tensor
 from repsim_geo.invariances import Invariance
 from repsim_geo.verify import search
 from repsim_geo.verify.cases import Case, DistanceCase, IsometryCase, ManifoldCase, MetricCase, as_case
-from repsim_geo.verify.judge import BUILDING, asked, build, judge
+from repsim_geo.verify.judge import BUILDING, asked, build, judge, record
 from repsim_geo.verify.laws import ISOMETRY_LAWS, LAWS, METRIC_LAWS
 from repsim_geo.verify.laws import law as law_of_name
 from repsim_geo.verify.parts import Part
@@ -91,7 +91,8 @@ def check(
         raise ValueError(f"on_fail must be 'raise' or 'report', got {on_fail!r}.")
     expected = {**case.expected_failures, **(expected_failures or {})}
     parts = case.parts()
-    chosen = [_chosen_laws(part, laws) for part in parts]
+    asked_for = None if laws is None else _by_name(laws)
+    chosen = [_chosen_laws(part, asked_for) for part in parts]
     _check_choice(parts, chosen, expected)
     records: list[Record] = []
     if isinstance(scenes, str):
@@ -365,14 +366,15 @@ def _default_examples(case: Case) -> int:
     return 20 if drawn else 0
 
 
-def _chosen_laws(part: Part, laws: Iterable[Law | str] | None) -> tuple[Law, ...]:
+def _by_name(laws: Iterable[Law | str]) -> tuple[Law, ...]:
+    laws = [laws] if isinstance(laws, str) else laws
+    return tuple(law_of_name(law) if isinstance(law, str) else law for law in laws)
+
+
+def _chosen_laws(part: Part, wanted: tuple[Law, ...] | None) -> tuple[Law, ...]:
     """Laws of a part that were asked for; a law of the user's own is asked of every part."""
-    if laws is None:
+    if wanted is None:
         return part.laws
-    wanted = [
-        law_of_name(law) if isinstance(law, str) else law
-        for law in ([laws] if isinstance(laws, str) else laws)
-    ]
     known = {law.name for law in (*LAWS, *METRIC_LAWS, *ISOMETRY_LAWS)}
     return tuple(law for law in wanted if law in part.laws or law.name not in known)
 
@@ -415,7 +417,6 @@ def _on_scene(
     if isinstance(scene, Record):
         yield scene
         return
-    kind = str(dtype).removeprefix("torch.")
     for law in laws:
         if not asked(law, spec.name):
             reason = f"asked only on {', '.join(law.scenes or ())}"
@@ -424,9 +425,7 @@ def _on_scene(
         else:
             yield judge(part, law, scene, dtype)
             continue
-        yield Record(
-            law.name, spec.name, kind, "skipped", math.nan, math.nan, None, reason, law.source, law.order
-        )
+        yield record(law, spec.name, dtype, "skipped", note=reason)
 
 
 def _with_counterexamples(

@@ -34,7 +34,8 @@ _ANGLES = (0.0, 90.0, 60.0, 10.0, 1e-2, 2e-5)
 _SEEDS = 2**16
 
 
-def _hypothesis() -> Any:
+def hypothesis() -> Any:
+    """The library, or an error that says how to install it."""
     return need("hypothesis", "verify", "drawing examples")
 
 
@@ -42,13 +43,18 @@ def _st() -> Any:
     return need("hypothesis.strategies", "verify", "drawing examples")
 
 
+def seeds() -> Any:
+    """Seeds, drawn last, so that what they do not decide shrinks before them."""
+    return _st().integers(0, _SEEDS)
+
+
 def _told(sentence: Callable[[Any], str]) -> Callable[[Any], Any]:
     """Print the sentence of what was drawn, if a test fails."""
 
     def tell(drawn: Any) -> Any:
-        hypothesis = _hypothesis()
-        if hypothesis.currently_in_test_context():
-            hypothesis.note(sentence(drawn))
+        library = hypothesis()
+        if library.currently_in_test_context():
+            library.note(sentence(drawn))
         return drawn
 
     return tell
@@ -160,7 +166,7 @@ def smaller_networks(m: int, d: int, specs: Sequence[NetworkSpec]) -> Any:
         spec = replace(spec, m=inputs, d=units, duplicates=min(spec.duplicates, inputs // 2))
         if rank < full:
             spec = replace(spec, rank=rank)
-        return spec, draw(st.integers(0, _SEEDS))
+        return spec, draw(seeds())
 
     return draw_smaller()
 
@@ -215,7 +221,7 @@ def networks(
         scene: Any = spec.build(0, 0, dtype, seed, draws=1, same_width=same_width)
         return [w[0] for w in (scene.x, scene.y, scene.z)[:n]]
 
-    drawn = st.tuples(network_specs(m, d), st.integers(0, _SEEDS))
+    drawn = st.tuples(network_specs(m, d), seeds())
     return drawn.map(_told(lambda d: f"networks: {d[0]}, seed {d[1]}")).map(build)
 
 
@@ -318,7 +324,7 @@ def smaller_points(point: tuple[int, ...], specs: Sequence[SceneSpec]) -> Any:
         spec = draw(st.sampled_from(list(specs)))
         if spec.rank is not None and min(shape) > 1:
             spec = replace(spec, rank=draw(st.integers(1, min(shape) - 1)))
-        return shape, spec, draw(st.integers(0, _SEEDS))
+        return shape, spec, draw(seeds())
 
     return draw_smaller()
 
@@ -354,7 +360,7 @@ def scenes(manifold: Manifold, point: tuple[int, ...], *, dtype: torch.dtype = t
         spec, seed = drawn
         return spec.build(manifold, point, dtype, torch.Generator().manual_seed(seed), draws=1)
 
-    drawn = st.tuples(scene_specs(manifold, point), st.integers(0, _SEEDS))
+    drawn = st.tuples(scene_specs(manifold, point), seeds())
     told = drawn.map(_told(lambda d: f"scene: {d[0]}, points of shape {point}, seed {d[1]}"))
     return told.map(build).filter(lambda scene: scene is not None)
 

@@ -22,18 +22,11 @@ LAWS, law = chapter(order=3)
     scenes=("iid", "equal_eigenvalues"),
 )
 def curvature_agrees_with_distances(manifold: Manifold, scene: Scene) -> Tensor:
-    x, u, v = scene.x, scene.v, scene.w
-    radius = torch.as_tensor(manifold.injectivity_radius(x)).to(scene.scale).expand_as(scene.scale)
-    unit = torch.minimum(radius, scene.scale) / scene.scale
-    u, v = (with_axes(unit, manifold.ndim) * w for w in (u, v))
-    area = manifold.inner(x, u) * manifold.inner(x, v) - manifold.inner(x, u, v).square()
+    x, (u, v, area) = scene.x, _plane(manifold, scene)
     flat = manifold.inner(x, u - v)
 
     def estimate(s: float) -> Tensor:
-        squares = (
-            sum(manifold.dist2(manifold.expmap(x, e * s * u), manifold.expmap(x, e * s * v)) for e in (-1, 1))
-            / 2
-        )
+        squares = _squared_apart(manifold, x, s * u, s * v)
         return 3 * (s**2 * flat - squares) / (s**4 * area)
 
     a, b, c = (estimate(s) for s in (0.16, 0.08, 0.04))
@@ -57,16 +50,13 @@ def curvature_agrees_with_distances(manifold: Manifold, scene: Scene) -> Tensor:
     scenes=("iid", "equal_eigenvalues"),
 )
 def curvature_has_the_sign_that_triangles_have(manifold: Manifold, scene: Scene) -> Tensor:
-    x = scene.x
-    radius = torch.as_tensor(manifold.injectivity_radius(x)).to(scene.scale).expand_as(scene.scale)
-    reach = 0.1 * torch.minimum(radius, scene.scale) / scene.scale
-    u, v = (with_axes(reach, manifold.ndim) * w for w in (scene.v, scene.w))
-    claimed = manifold.sectional_curvature(x, u, v) * scene.scale.square()
-    squares = sum(manifold.dist2(manifold.expmap(x, e * u), manifold.expmap(x, e * v)) for e in (-1, 1)) / 2
-    nearer = manifold.inner(x, u - v) - squares
+    x, (u, v, area) = scene.x, _plane(manifold, scene)
+    claimed, s = manifold.sectional_curvature(x, u, v) * scene.scale.square(), 0.1
+    nearer = s**2 * manifold.inner(x, u - v) - _squared_apart(manifold, x, s * u, s * v)
     # Small curvatures are drowned by the next order, and by rounding.
-    area = manifold.inner(x, u) * manifold.inner(x, v) - manifold.inner(x, u, v).square()
-    visible = claimed.abs() * area / 3 > 1e3 * torch.finfo(area.dtype).eps * scene.scale.square().square()
+    visible = (
+        claimed.abs() * s**4 * area / 3 > 1e3 * torch.finfo(area.dtype).eps * scene.scale.square().square()
+    )
     wrong = (claimed * nearer < 0) & visible & (claimed.abs() > 0.1)
     return wrong.double()
 
@@ -90,3 +80,18 @@ def distance_convexity_is_a_lower_bound(manifold: Manifold, scene: Scene) -> Ten
     hessian = (values[0] - 2 * values[1] + values[2]) / (h * size).square()
     # At a singular point there is no room for differences, and nothing to hold against the bound.
     return torch.where(h > 0, (bound - hessian).clamp_min(0), 0.0)
+
+
+def _plane(manifold: Manifold, scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
+    """Two vectors within reach of the first point, and the squared area between them."""
+    x = scene.x
+    radius = torch.as_tensor(manifold.injectivity_radius(x)).to(scene.scale).expand_as(scene.scale)
+    unit = torch.minimum(radius, scene.scale) / scene.scale
+    u, v = (with_axes(unit, manifold.ndim) * w for w in (scene.v, scene.w))
+    return u, v, manifold.inner(x, u) * manifold.inner(x, v) - manifold.inner(x, u, v).square()
+
+
+def _squared_apart(manifold: Manifold, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """Squared distance of the ends of two geodesics, the mean over both directions: odd orders cancel."""
+    ahead, behind = (manifold.dist2(manifold.expmap(x, e * u), manifold.expmap(x, e * v)) for e in (1, -1))
+    return (ahead + behind) / 2
