@@ -9,8 +9,20 @@ from torch import Tensor
 
 from repsim_geo.errors import ShapeError
 from repsim_geo.numerics.sylvester import skew_sylvester
+from repsim_geo.numerics.tracing import any_true, constant
 
 _LARGEST_BATCHED_LU = 150
+
+_NEAR = 1e-3
+"""Shapes nearer than this share of their size are aligned also where they are almost flat."""
+
+
+class _Polar(NamedTuple):
+    """Rotation Q, and eigenvalues and eigenbasis of the symmetric ``P = Q' M``."""
+
+    rotation: Tensor
+    eigenvalues: Tensor
+    basis: Tensor
 
 
 class Aligned(NamedTuple):
@@ -133,47 +145,55 @@ def procrustes_rotation(cross: Tensor, *, special: bool = False) -> Tensor:
     tensor([[ 1.,  0.],
             [ 0., -1.]])
     """
-    return _PolarFactor.apply(cross, special)[0]
+    return _with_derivative(cross, _polar(cross.detach(), special))
+
+
+def _polar(cross: Tensor, special: bool) -> _Polar:
+    a, s, bh = finite_svd(cross)
+    if special:
+        sign = determinant_sign(a @ bh)
+        signs = torch.cat([torch.ones_like(s[..., :-1]), sign[..., None]], -1)
+        a, s = a * signs[..., None, :], s * signs
+    return _Polar(a @ bh, s, bh.mT.contiguous())
+
+
+def _with_derivative(cross: Tensor, polar: _Polar) -> Tensor:
+    """The rotation as a differentiable function of the cross-product that it belongs to."""
+    return polar.rotation if constant(cross) else _PolarFactor.apply(cross, *polar)
 
 
 class _PolarFactor(torch.autograd.Function):
-    """Polar factor Q of M, with dQ = Q W, {P, W} = Q'dM - dM'Q and P = Q'M."""
+    """Polar factor Q of M, found elsewhere, with dQ = Q W, {P, W} = Q'dM - dM'Q and P = Q'M."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(cross: Tensor, special: bool) -> tuple[Tensor, Tensor, Tensor]:
-        a, s, bh = finite_svd(cross)
-        if special:
-            sign = determinant_sign(a @ bh)
-            signs = torch.cat([torch.ones_like(s[..., :-1]), sign[..., None]], -1)
-            a, s = a * signs[..., None, :], s * signs
-        return a @ bh, s, bh.mT.contiguous()
+    def forward(cross: Tensor, q: Tensor, s: Tensor, b: Tensor) -> Tensor:
+        return q.clone()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, bool], output: tuple[Tensor, Tensor, Tensor]) -> None:
-        q, s, b = output
-        ctx.mark_non_differentiable(s, b)
-        ctx.save_for_backward(inputs[0], q, s, b)
-        ctx.save_for_forward(inputs[0], q, s, b)
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        cross, _, s, b = inputs
+        ctx.save_for_backward(cross, output, s, b)
+        ctx.save_for_forward(cross, output, s, b)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         cross, q, s, b = ctx.saved_tensors
-        return q @ _solve_in(b, s, q.mT @ cross, q.mT @ grads[0]), None
+        return q @ _solve_in(b, s, q.mT @ grads[0], q.mT @ cross), None, None, None
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, None, None]:
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
         cross, q, s, b = ctx.saved_tensors
-        return q @ _solve_in(b, s, q.mT @ cross, q.mT @ tangents[0]), None, None
+        return q @ _solve_in(b, s, q.mT @ tangents[0], q.mT @ cross)
 
 
-def _solve_in(basis: Tensor, eigenvalues: Tensor, p: Tensor, t: Tensor) -> Tensor:
-    """Skew solution of ``{p, a} = t - t.T``, where `basis` diagonalizes the symmetric `p`."""
+def _solve_in(basis: Tensor, eigenvalues: Tensor, t: Tensor, p: Tensor | None = None) -> Tensor:
+    """Skew solution of ``{p, a} = t - t.T``; `p`, in this eigenbasis, matters only for derivatives."""
     t = basis.mT @ t @ basis
+    s = torch.diag_embed(eigenvalues) if p is None else basis.mT @ p @ basis
     cutoff = t.shape[-1] * torch.finfo(t.dtype).eps
-    a = skew_sylvester(basis.mT @ p @ basis, t - t.mT, eigenvalues, cutoff=cutoff)
-    return basis @ a @ basis.mT
+    return basis @ skew_sylvester(s, t - t.mT, eigenvalues, cutoff=cutoff) @ basis.mT
 
 
 def check_same_size(x: Tensor, y: Tensor) -> None:
@@ -220,25 +240,61 @@ def align(x: Tensor, y: Tensor, *, special: bool = False) -> Aligned:
     -----
     Where it is delicate: for nearly equal shapes. The polar factor of ``y.T @ x`` carries rounding
     errors of the order of eps times the squared condition number, which would show up as a distance of
-    `x` from itself. One Newton step on the *residual* ``y q - x`` removes them: the residual is small, so its
-    products with `x` are accurate. The step is a Cayley transform, orthogonal to the last digit.
+    `x` from itself. Two repairs. Directions in which both are almost flat, which those errors turn at
+    will, are aligned again on their own. Then one Newton step on the *residual* ``y q - x``, whose
+    products with `x` are accurate because it is small, settles the rest. The step is a Cayley transform,
+    orthogonal to the last digit.
     """
     check_same_size(x, y)
     a, b = working_precision(x), working_precision(y)
     cross = b.mT @ a
-    q, s, basis = _PolarFactor.apply(cross, special)
-    moved = b @ q
-    turn = _last_turn(a.detach(), moved.detach(), (q.mT @ cross).detach(), s, basis)
-    return Aligned(moved + moved @ turn, q + q @ turn)
+    polar = _best_rotation(a.detach(), b.detach(), cross.detach(), special)
+    rotation = _with_derivative(cross, polar)
+    return Aligned(b @ rotation, rotation)
 
 
-def _last_turn(x: Tensor, y: Tensor, p: Tensor, eigenvalues: Tensor, basis: Tensor) -> Tensor:
-    """Rotation, minus the identity, that is left to turn `y` exactly onto `x`; a constant for autograd."""
+def _best_rotation(x: Tensor, y: Tensor, cross: Tensor, special: bool) -> _Polar:
+    """Polar factor of ``cross = y.T @ x``, with an accuracy that the cross-product alone does not give."""
+    polar = _polar(cross, special)
+    s = polar.eigenvalues
+    weak = s.abs() <= s.shape[-1] * torch.finfo(s.dtype).eps ** 0.75 * s[..., :1]
+    xx, yy = ((w * w).sum((-2, -1)) for w in (x, y))
+    near = xx + yy - 2 * s.sum(-1) <= _NEAR**2 * (xx + yy)
+    weak = weak & near[..., None]
+    if any_true(weak):
+        polar = _settle_weak(x, y, polar, weak, special)
+    turn = _last_turn(x, y @ polar.rotation, polar._replace(eigenvalues=torch.where(weak, 0.0, s)))
+    return polar._replace(rotation=polar.rotation + polar.rotation @ turn)
+
+
+def _settle_weak(x: Tensor, y: Tensor, polar: _Polar, weak: Tensor, special: bool) -> _Polar:
+    """Align weak directions, marked in the eigenbasis, among themselves; the others stay as they are."""
+    # Products of short columns are as accurate as the columns, unlike the entries of y.T x.
+    b = polar.basis
+    cross = ((y @ polar.rotation @ b) * weak[..., None, :]).mT @ ((x @ b) * weak[..., None, :])
+    largest = cross.abs().amax((-2, -1))[..., None]
+    largest = torch.where(largest > 0, largest, 1.0)
+    # Entries up to 1, and above them placeholders for the strong directions, which therefore come first.
+    ahead = torch.diag_embed(torch.where(weak, 0.0, 2.0 * weak.shape[-1]).to(cross.dtype))
+    own = _polar(cross / largest[..., None] + ahead, special)
+    # Changes only, which leave no rounding in the strong directions.
+    both = weak[..., :, None] & weak[..., None, :]
+    eye = torch.eye(weak.shape[-1], dtype=b.dtype, device=b.device)
+    turn, change = (torch.where(both, w - eye, 0.0) for w in (own.rotation, own.basis))
+    return _Polar(
+        polar.rotation + polar.rotation @ b @ turn @ b.mT,
+        torch.where(weak, own.eigenvalues * largest, polar.eigenvalues),
+        b + b @ change,
+    )
+
+
+def _last_turn(x: Tensor, y: Tensor, polar: _Polar) -> Tensor:
+    """Rotation, minus the identity, that is left to turn `y` exactly onto `x`."""
     # Where y is aligned, x.T y is symmetric. With y = c x + e its skew part is that of x.T e, whatever c; the
     # best c makes e as small as it gets, also for matrices of very different sizes.
     xx = (x * x).sum((-2, -1), keepdim=True)
     c = torch.where(xx > 0, (x * y).sum((-2, -1), keepdim=True) / torch.where(xx > 0, xx, 1.0), 0.0)
-    return cayley(-_solve_in(basis, eigenvalues, p, x.mT @ (y - c * x)))
+    return cayley(-_solve_in(polar.basis, polar.eigenvalues, x.mT @ (y - c * x)))
 
 
 def cayley(w: Tensor) -> Tensor:
