@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import math
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
-from repsim_geo._extras import need
 from repsim_geo._warnings import warn_user
-from repsim_geo.errors import ConvergenceWarning, NotOnManifoldError, ShapeError
+from repsim_geo.errors import ConvergenceWarning, ShapeError
 from repsim_geo.numerics.alignment import finite_svd, working_precision
 from repsim_geo.numerics.angles import inverse_sinc, one_minus_cos, sinc
 from repsim_geo.numerics.norms import trailing, with_axes
-
-if TYPE_CHECKING:
-    from sklearn.base import BaseEstimator
-else:
-    BaseEstimator = need("sklearn.base", "stats", "FrechetMean").BaseEstimator
+from repsim_geo.stats.estimator import Estimator
+from repsim_geo.stats.points import as_points, as_weights
 
 # Gradient norms below these are rounding, relative to the spread of the data.
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
@@ -30,7 +26,7 @@ _MEMORY = 10
 _NEAR_ANTIPODE = math.pi - 1e-3
 
 
-class FrechetMean(BaseEstimator):
+class FrechetMean(Estimator):
     """
     Fréchet mean of points on a manifold, with a certificate.
 
@@ -143,59 +139,20 @@ class FrechetMean(BaseEstimator):
         return self
 
     def _checked(self, points: Any, weights: Any) -> tuple[Tensor, Tensor]:
-        if not isinstance(self.manifold, Manifold):
-            raise TypeError(
-                f"manifold must be a geoopt.Manifold, for example a metric such as AngularCKA(), got "
-                f"{self.manifold!r}."
-            )
+        points = as_points(self.manifold, points, batched=True)
         ndim = self.manifold.ndim
-        if not isinstance(points, Tensor) or points.dtype not in _TOLERANCE:
-            kind = points.dtype if isinstance(points, Tensor) else type(points).__name__
-            raise TypeError(
-                f"points must be a float32 or float64 Tensor (n, *point), got {kind}. "
-                "Stack them with torch.stack."
-            )
         if not (isinstance(self.max_iter, Integral) and self.max_iter >= 0):
             raise ValueError(f"max_iter must be a whole number of steps, 0 or more, got {self.max_iter!r}.")
         if self.tol is not None and not self.tol > 0:
             raise ValueError(
                 f"tol must be positive or None, got {self.tol!r}. None takes what the dtype allows."
             )
-        if points.dim() < ndim + 1 or 0 in points.shape:
-            raise ShapeError(
-                f"points must have shape (n, *point) with {ndim} axes for a point, "
-                f"got {tuple(points.shape)}. "
-                "Stack the points of one population along a leading axis."
-            )
-        if not bool(points.isfinite().all()):
-            raise ValueError("points must be finite, got nan or infinity. Remove the networks that failed.")
-        ok, reason = self.manifold.check_point(points, explain=True)  # pyright: ignore[reportGeneralTypeIssues]
-        if not ok:
-            raise ShapeError(f"points do not fit the manifold: {reason}")
-        ok, reason = self.manifold.check_point_on_manifold(points, explain=True, atol=1e-4, rtol=1e-4)  # pyright: ignore[reportGeneralTypeIssues]
-        if not ok:
-            raise NotOnManifoldError(
-                f"points must lie on the manifold {self.manifold}: {reason}. "
-                "Use metric.embed(x) or manifold.projx(x)."
-            )
-        points = points.detach().as_subclass(Tensor)
-        n = points.shape[-ndim - 1]
-        if weights is None:
-            return points, points.new_full((n,), 1 / n)
-        weights = torch.as_tensor(weights, dtype=points.dtype, device=points.device)
-        if not _fits(weights.shape, points.shape[: points.dim() - ndim]):
-            raise ShapeError(
-                f"weights must have shape ({n},), one for each point, got {tuple(weights.shape)}."
-            )
-        total = weights.sum(-1, keepdim=True)
-        if not bool((weights >= 0).all()) or not bool((total > 0).all()) or not bool(total.isfinite().all()):
-            raise ValueError(
-                "weights must be nonnegative, finite and not all zero; only their ratios matter."
-            )
+        given, weights = weights, as_weights(weights, points, ndim)
+        if given is None:
+            return points, weights
         # A point without weight has no say: the heaviest one takes its place.
         heaviest = _take(points, weights.expand(points.shape[: points.dim() - ndim]).argmax(-1), ndim)
-        counts = with_axes(weights > 0, ndim)
-        return torch.where(counts, points, heaviest.unsqueeze(-ndim - 1)), weights / total
+        return torch.where(with_axes(weights > 0, ndim), points, heaviest.unsqueeze(-ndim - 1)), weights
 
     def _start(self, points: Tensor, weights: Tensor) -> Tensor:
         axis = -self.manifold.ndim - 1
@@ -241,12 +198,6 @@ class FrechetMean(BaseEstimator):
                 "The estimate is in mean_; raise max_iter or set tol.",
                 ConvergenceWarning,
             )
-
-
-def _fits(shape: torch.Size, batch: torch.Size) -> bool:
-    """Whether weights of this shape broadcast to (*batch, n), with one weight for each point."""
-    ends = shape[-1:] == batch[-1:] and len(shape) <= len(batch)
-    return ends and all(a in (1, b) for a, b in zip(shape[::-1], batch[::-1], strict=False))
 
 
 def _weighted(values: Tensor, weights: Tensor, ndim: int) -> Tensor:

@@ -186,9 +186,10 @@ def test_scikit_learn_manners():
     [
         (torch.ones(3), None, rg.ShapeError, "must have shape"),
         (torch.ones(0, 5), None, rg.ShapeError, "must have shape"),
-        (torch.ones(3, 5, dtype=torch.int64), None, TypeError, "float32 or float64 Tensor"),
-        ([[1.0]], None, TypeError, "torch.stack"),
-        (torch.full((3, 5), torch.nan), None, ValueError, "nan or infinity"),
+        (torch.ones(3, 5, dtype=torch.int64), None, TypeError, "float32 or float64 numbers"),
+        (["a"], None, TypeError, "torch.stack"),
+        ([torch.ones(5), torch.ones(4)], None, rg.ShapeError, "metric.resolve"),
+        (torch.full((3, 5), torch.nan), None, ValueError, "nan or infinity in point 0, 1, 2"),
         (torch.ones(3, 5), [1.0, 2.0], rg.ShapeError, r"shape \(3,\)"),
         (torch.ones(3, 5), [1.0, -1.0, 1.0], ValueError, "nonnegative"),
         (torch.ones(3, 5), [0.0, 0.0, 0.0], ValueError, "not all zero"),
