@@ -17,7 +17,9 @@ from repsim_geo.numerics.alignment import (
     working_precision,
 )
 from repsim_geo.numerics.assignment import column_separation, match_columns, steepest_exchange
+from repsim_geo.numerics.centering import symmetrize
 from repsim_geo.numerics.sylvester import skew_sylvester
+from repsim_geo.numerics.symmetric import spectrum
 
 _HALVINGS = 60
 
@@ -99,6 +101,30 @@ class Orthogonal:
         a, u, v = (working_precision(w) @ basis for w in (x, u, v))
         t = v.mT @ u
         return (a @ skew_sylvester(a.mT @ a, t - t.mT, squares) @ basis.mT).to(x.dtype)
+
+    def turn(self, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
+        """
+        How the best position of a matrix turns when what it is aligned to moves.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, m, p)
+        y : Tensor, shape (*batch, m, p)
+            In its best position: ``x'y`` is symmetric.
+        u : Tensor, shape (*batch, m, p)
+            Velocity of `x`.
+
+        Returns
+        -------
+        Tensor, shape (*batch, m, p)
+            ``y a`` with skew-symmetric a and ``{x'y, a} = y'u - u'y``.
+        """
+        x, y, u = (working_precision(w) for w in (x, y, u))
+        s, basis = spectrum(symmetrize(x.mT @ y))
+        t = basis.mT @ (y.mT @ u) @ basis
+        cutoff = t.shape[-1] * torch.finfo(t.dtype).eps
+        a = skew_sylvester(torch.diag_embed(s), t - t.mT, s, cutoff=cutoff)
+        return y @ (basis @ a @ basis.mT)
 
     def orbit_dim(self, p: int, rank: int) -> int:
         """Dimension of the orbit of a matrix with p columns and this rank."""
@@ -258,6 +284,10 @@ class Permutation:
     def bracket(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Zero; shape (*batch, m, p)."""
         return torch.zeros_like(u).expand(torch.broadcast_shapes(x.shape, u.shape, v.shape))
+
+    def turn(self, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
+        """Zero: the best order does not change; shape (*batch, m, p)."""
+        return torch.zeros_like(u).expand(torch.broadcast_shapes(x.shape, y.shape, u.shape))
 
     def orbit_dim(self, p: int, rank: int) -> int:
         """Zero."""

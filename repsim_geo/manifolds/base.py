@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import geoopt
 import torch
@@ -49,6 +50,8 @@ class RiemannianManifold(Manifold):
     definite : bool
         Regular points are positive definite matrices; inverses of these, and of their roots, cost digits in
         proportion to their condition.
+    second_order : bool
+        Whether ``log_and_hessian`` is written.
     """
 
     __scaling__ = Manifold.__scaling__.copy()
@@ -64,6 +67,7 @@ class RiemannianManifold(Manifold):
     full_rank: bool = False
     sensitive: bool = False
     definite: bool = False
+    second_order: bool = False
 
     # ------------------------------------------------------------------ 1. to implement
     # inner, expmap, logmap, projx, proju, random, _check_point_on_manifold, _check_vector_on_tangent,
@@ -263,6 +267,29 @@ class RiemannianManifold(Manifold):
         Parallel vectors span no plane: the result is nan.
         """
         raise NotImplementedError(f"{type(self).__name__}.sectional_curvature is not known")
+
+    @__scaling__(ScalingInfo())
+    def log_and_hessian(self, x: Tensor, y: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """
+        Logarithm, and Hessian of ``dist2(., y) / 2`` at `x` as a function of tangent vectors.
+
+        Newton's method needs both at the same points; what they share is computed once.
+
+        Parameters
+        ----------
+        x, y : Tensor, shape (*batch, *point)
+
+        Returns
+        -------
+        log : Tensor, shape (*batch, *point)
+            Minus the gradient.
+        hessian : callable
+            From `u` tangent at `x`, shape (*batch, *point), to a tangent vector of the same shape: what a
+            logarithm loses when its foot moves, ``-nabla_u log(y)``; linear, self-adjoint.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__}.log_and_hessian is not written; differentiating logmap is the nearest"
+        )
 
     @__scaling__(ScalingInfo(1))
     def uniqueness_radius(self, x: Tensor) -> Tensor:

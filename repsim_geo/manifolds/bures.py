@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -51,6 +53,7 @@ class BuresWassersteinSPD(SPD):
 
     __scaling__ = SPD.__scaling__.copy()
     name = "BuresWassersteinSPD"
+    second_order = True
     full_rank = False
 
     def __init__(self):
@@ -95,6 +98,13 @@ class BuresWassersteinSPD(SPD):
         """Velocity ``f w' + w f'`` of the straight line from a factor f of `x` to the nearest of `y`."""
         f = _Root(x).factor
         return _pushed(f, align(f, _Root(y).factor).matrix - f).to(y.dtype)
+
+    def log_and_hessian(self, x: Tensor, y: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Logarithm, and the Hessian of shape space at the factor of `x`."""
+        root = _Root(x)
+        f = root.factor
+        w, above = self.factors.log_and_hessian(f, _Root(y).factor)
+        return _pushed(f, w).to(y.dtype), lambda u: _pushed(f, above(root.lift(u))).to(u.dtype)
 
     def geodesic(self, t: float | Tensor, x: Tensor, y: Tensor) -> Tensor:
         """

@@ -38,6 +38,7 @@ class Flat(InSubspace):
 
     __scaling__ = InSubspace.__scaling__.copy()
     name = "Flat"
+    second_order = True
     flat = True
 
     def __init__(self, ndim: int = 2, subspace: Everything = Everything(), weight: Weight = 1.0):
@@ -67,6 +68,10 @@ class Flat(InSubspace):
     def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Squared distance; shape (*batch)."""
         return self._factor(x) * squared_norm(x - y, self.ndim, keepdim=keepdim)
+
+    def log_and_hessian(self, x: Tensor, y: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Difference, and the identity."""
+        return self.logmap(x, y), lambda u: u
 
     def carry(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Transport is the identity."""

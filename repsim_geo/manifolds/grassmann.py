@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from repsim_geo.numerics.alignment import (
     finite_svd,
     working_precision,
 )
+from repsim_geo.numerics.angles import cot_times
 from repsim_geo.numerics.centering import symmetrize
 from repsim_geo.numerics.norms import inner, root_above_rounding, squared_norm, with_axes
 from repsim_geo.numerics.subspaces import Everything
@@ -59,6 +61,7 @@ class Grassmannian(RiemannianManifold):
 
     __scaling__ = RiemannianManifold.__scaling__.copy()
     name = "Grassmannian"
+    second_order = True
     reversible = True
     full_rank = True
 
@@ -105,6 +108,31 @@ class Grassmannian(RiemannianManifold):
     def logmap(self, x: Tensor, y: Tensor) -> Tensor:
         """Residual of the aligned frame, stretched from sines to angles."""
         return _log(working_precision(x), align(x, y).matrix).to(y.dtype)
+
+    def log_and_hessian(self, x: Tensor, y: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """
+        Logarithm, and the Hessian in its singular bases, with ``a cot a`` of combined principal angles.
+
+        Along the principal directions a is the difference of two angles for the symmetric part and their sum
+        for the skew-symmetric part; elsewhere it is a single angle. The squares of a are the eigenvalues of
+        the curvature operator.
+        """
+        u = self.logmap(x, y)
+        left, angles, right = finite_svd(working_precision(u))
+        right = right.mT
+        sums = angles[..., :, None] + angles[..., None, :]
+        gaps = angles[..., :, None] - angles[..., None, :]
+        same, opposite = cot_times(gaps.square()), cot_times(sums.square())
+        alone = cot_times(angles.square())[..., None, :]
+
+        def hessian(v: Tensor) -> Tensor:
+            w = working_precision(v) @ right
+            inside = left.mT @ w
+            even, odd = (inside + inside.mT) / 2, (inside - inside.mT) / 2
+            moved = alone * (w - left @ inside) + left @ (same * even + opposite * odd)
+            return self.proju(x, (moved @ right.mT).to(v.dtype))
+
+        return u, hessian
 
     # ------------------------------------------------------------------ transport
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.shape_transport import carry_in_flat, carry_in_sphere
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.numerics.alignment import check_same_size
+from repsim_geo.numerics.angles import inverse_sinc
 from repsim_geo.numerics.norms import root_above_rounding, squared_norm
 from repsim_geo.numerics.tracing import any_true, readable
 
@@ -115,6 +117,30 @@ class Quotient(RiemannianManifold):
         """Horizontal vector from `x` to the representative of `y` that is nearest to `x`."""
         aligned = self.action.align(x, y).matrix
         return self.total.logmap(x.to(aligned.dtype), aligned).to(y.dtype)
+
+    @property
+    def second_order(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether ``log_and_hessian`` is written."""
+        return hasattr(self.action, "turn")
+
+    def log_and_hessian(self, x: Tensor, y: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """
+        Logarithm, and the Hessian: that of the total space, less what `y` gains by turning along.
+
+        The horizontal part of the derivative of a horizontal field is its derivative below (O'Neill 1966).
+        Turning keeps the angle to `x`, so on spheres what turns is only stretched by ``a / sin a``.
+        """
+        aligned = self.action.align(x, y).matrix
+        here = x.to(aligned.dtype)
+        u, above = self.total.log_and_hessian(here, aligned)
+        stretch = inverse_sinc(squared_norm(u, 2, keepdim=True)) if self.total.spherical else 1.0
+
+        def hessian(v: Tensor) -> Tensor:
+            w = v.to(aligned.dtype)
+            turned = stretch * self.action.turn(here, aligned, w)
+            return (above(w) - self.proju(here, turned)).to(v.dtype)
+
+        return u.to(y.dtype), hessian
 
     def cdist(self, x: Tensor, y: Tensor) -> Tensor:
         """

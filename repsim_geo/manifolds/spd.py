@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -169,6 +170,7 @@ class AffineInvariantSPD(SPD):
 
     __scaling__ = SPD.__scaling__.copy()
     name = "AffineInvariantSPD"
+    second_order = True
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor | None = None, *, keepdim: bool = False) -> Tensor:
         """Inner product ``tr(x^-1 u x^-1 v)``; shape (*batch)."""
@@ -220,6 +222,23 @@ class AffineInvariantSPD(SPD):
         factor, c, eigen = _pencil(x, y)
         root = spectral(SQRT, c, eigen)
         return _colored(factor, root @ _whitened(factor, v) @ root).to(v.dtype)
+
+    def log_and_hessian(self, x: Tensor, y: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """
+        Logarithm, and the Hessian in its eigenbasis: ``g coth g`` for half the gap g of two eigenvalues.
+
+        See Pennec 2006.
+        """
+        factor, c, eigen = _pencil(x, y)
+        basis, rates = eigen.basis, eigen.values.log() / 2
+        gaps = rates[..., :, None] - rates[..., None, :]
+        stretch = torch.where(gaps == 0, 1.0, gaps / torch.where(gaps == 0, 1.0, gaps).tanh())
+
+        def hessian(u: Tensor) -> Tensor:
+            w = stretch * (basis.mT @ _whitened(factor, u) @ basis)
+            return _colored(factor, basis @ w @ basis.mT).to(u.dtype)
+
+        return _colored(factor, spectral(LOG, c, eigen)).to(y.dtype), hessian
 
     def rough_mean(self, points: Tensor, weights: Tensor) -> Tensor:
         """Mean of the log-Euclidean metric; shape (*batch, n, n)."""
@@ -309,6 +328,7 @@ class LogEuclideanSPD(SPD):
 
     __scaling__ = SPD.__scaling__.copy()
     name = "LogEuclideanSPD"
+    second_order = True
     flat = True
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor | None = None, *, keepdim: bool = False) -> Tensor:
@@ -346,6 +366,10 @@ class LogEuclideanSPD(SPD):
     def transp(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         """The same vector of logarithms, at `y`; no path matters in a flat space."""
         return _Chart(y).up(_Chart(x).down(v)).to(v.dtype)
+
+    def log_and_hessian(self, x: Tensor, y: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Logarithm, and the identity."""
+        return self.logmap(x, y), lambda u: u
 
     def rough_mean(self, points: Tensor, weights: Tensor) -> Tensor:
         """The mean itself: the exponential of the mean logarithm; shape (*batch, n, n)."""

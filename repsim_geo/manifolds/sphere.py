@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from repsim_geo.manifolds.base import BLOCK_ELEMENTS, InSubspace, point_shape, w
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.angles import (
     angle_from_chords,
+    cot_times,
     inverse_sinc,
     one_minus_cos,
     sinc,
@@ -52,6 +54,7 @@ class UnitSphere(InSubspace):
 
     __scaling__ = InSubspace.__scaling__.copy()
     name = "UnitSphere"
+    second_order = True
     reversible = True
     diameter = math.pi
     spherical = True
@@ -145,6 +148,14 @@ class UnitSphere(InSubspace):
         length = safe_norm(torch.where(small, 1.0, d), self.ndim, keepdim=True)
         long = self.dist(x, y, keepdim=True) / length
         return torch.where(small, inverse_sinc(torch.where(small, t, 0.0)), long) * d
+
+    def log_and_hessian(self, x: Tensor, y: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Logarithm, and the Hessian: 1 towards `y`, ``a cot a`` across, at the distance a."""
+        u = self.logmap(x, y)
+        t = squared_norm(u, self.ndim, keepdim=True)
+        across = cot_times(t)
+        along = (1 - across) / torch.where(t > 0, t, 1.0)
+        return u, lambda v: across * v + along * inner(u, v, self.ndim, keepdim=True) * u
 
     def _some_direction(self, x: Tensor) -> Tensor:
         """Return a tangent vector at `x` that depends on nothing but its shape."""

@@ -76,6 +76,31 @@ def inverse_sinc(t: Tensor) -> Tensor:
     return torch.where(small, _polynomial(_INVERSE_SINC, torch.where(small, t, 0.0)), a / a.sin())
 
 
+def cot_times(t: Tensor) -> Tensor:
+    """
+    ``a cot(a)`` of the squared angle ``t = a**2``: one at zero, minus infinity at pi.
+
+    Parameters
+    ----------
+    t : Tensor
+
+    Returns
+    -------
+    Tensor
+
+    Notes
+    -----
+    Where it is delicate: near pi, where it falls to minus infinity. From there on its values are meaningless.
+
+    Examples
+    --------
+    >>> import torch
+    >>> cot_times(torch.tensor([0.0, (torch.pi / 4) ** 2, (torch.pi / 2) ** 2])).abs()
+    tensor([1.0000, 0.7854, 0.0000])
+    """
+    return (1 - t * one_minus_cos(t)) * inverse_sinc(t)
+
+
 def one_minus_cos(t: Tensor) -> Tensor:
     """
     ``(1 - cos(a)) / a**2`` as a function of ``t = a**2``; equal to ``sinc(t / 4)**2 / 2``.

@@ -123,6 +123,25 @@ class ModifiesItsArgument(rg.Flat):
 
 SHAPES = (rg.Flat(2, rg.ColumnCentered()), rg.UnitSphere(2, rg.ColumnCentered()))
 
+
+class HessianWithoutTurning(rg.Quotient):
+    """The Hessian of the total space: the other point does not turn along."""
+
+    def log_and_hessian(self, x, y):
+        return self.logmap(x, y), lambda u: u
+
+
+class LopsidedHessian(rg.UnitSphere):
+    """The arguments of an outer product exchanged, with a factor that is not symmetric."""
+
+    def log_and_hessian(self, x, y):
+        u, hessian = super().log_and_hessian(x, y)
+        return (
+            u,
+            lambda v: hessian(v) + 0.1 * self.inner(x, u, v, keepdim=True) * self.proju(x, y.roll(1, -1)),
+        )
+
+
 BROKEN = [
     (ClampedSphere(1), (5,), "distance_to_self_is_zero"),
     (ClampedSphere(1), (5,), "near_points_are_apart"),
@@ -141,6 +160,8 @@ BROKEN = [
     (UnsafeNorm(1), (3,), "gradients_of_distances_are_finite"),
     (DetachedLog(SHAPES[0]), (7, 3), "gradient_of_squared_distance_is_minus_log"),
     (HalfCurvature(SHAPES[1]), (7, 3), "curvature_agrees_with_distances"),
+    (HessianWithoutTurning(SHAPES[0]), (7, 3), "hessian_is_the_derivative_of_the_logarithm"),
+    (LopsidedHessian(1), (5,), "hessian_is_self_adjoint"),
     (WrongWeight(2, weight=3.0), (4, 2), "gradient_of_squared_distance_is_minus_log"),
     (MixedBatch(2), (4, 2), "projected_points_are_points"),
     (LongCut(1), (4,), "cut_time_is_where_shortness_ends"),

@@ -7,6 +7,7 @@ from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
 from repsim_geo.numerics.norms import with_axes
+from repsim_geo.verify.laws.residuals import apart
 from repsim_geo.verify.scenes import Scene, size_of_vector
 from repsim_geo.verify.statements import chapter
 
@@ -59,6 +60,45 @@ def curvature_has_the_sign_that_triangles_have(manifold: Manifold, scene: Scene)
     )
     wrong = (claimed * nearer < 0) & visible & (claimed.abs() > 0.1)
     return wrong.double()
+
+
+@law(
+    "The Hessian of half the squared distance is what a logarithm loses when its foot moves.",
+    "log_and_hessian transp logmap expmap inner second_order",
+    "finite difference",
+    source="Karcher 1977",
+    regular=True,
+    scenes=("iid", "close", "on_geodesic", "equal_eigenvalues"),
+)
+def hessian_is_the_derivative_of_the_logarithm(manifold: Manifold, scene: Scene) -> Tensor:
+    x, size = scene.x, size_of_vector(manifold, scene.x, scene.v)
+    y = manifold.expmap(x, 0.5 * scene.u)
+    log, hessian = manifold.log_and_hessian(x, y)
+    radius = torch.as_tensor(manifold.injectivity_radius(x), dtype=size.dtype).expand_as(size)
+    h = 1e-4 * torch.minimum(radius, scene.scale) / size
+    step = with_axes(h, manifold.ndim) * scene.v
+    feet = [manifold.expmap(x, s * step) for s in (-1, 1)]
+    behind, ahead = (manifold.transp(foot, x, manifold.logmap(foot, y)) for foot in feet)
+    measured = (behind - ahead) / 2 / with_axes(h, manifold.ndim)
+    found = hessian(scene.v)
+    rest = manifold.norm(x, measured - found) / torch.maximum(size, manifold.norm(x, measured))
+    return torch.maximum(rest, manifold.norm(x, log - manifold.logmap(x, y)) / scene.scale)
+
+
+@law(
+    "The Hessian of half the squared distance is self-adjoint, and keeps the direction to the other point.",
+    "log_and_hessian inner second_order",
+    "composed",
+    source="Karcher 1977",
+    regular=True,
+)
+def hessian_is_self_adjoint(manifold: Manifold, scene: Scene) -> Tensor:
+    x, u, v = scene.x, scene.u, scene.v
+    log, hessian = manifold.log_and_hessian(x, scene.y)
+    a, b = hessian(u), hessian(v)
+    sizes = manifold.norm(x, a) * manifold.norm(x, v) + manifold.norm(x, u) * manifold.norm(x, b)
+    skew = (manifold.inner(x, a, v) - manifold.inner(x, u, b)).abs() / torch.where(sizes > 0, sizes, 1.0)
+    return torch.maximum(skew, apart(manifold, x, hessian(log), log, scene))
 
 
 @law(
