@@ -1,0 +1,247 @@
+"""How a Fréchet mean is found: Newton's method where the Hessian is known, the Karcher flow elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from geoopt.manifolds.base import Manifold
+from torch import Tensor
+
+from repsim_geo.numerics.alignment import finite_svd
+from repsim_geo.numerics.norms import trailing, with_axes
+
+# A step of the flow may raise the variance as long as one of so many before was higher.
+_MEMORY = 10
+# The residual to which Newton's equation is solved, relative to the gradient; less and less as it vanishes.
+_FORCING = 0.1
+_LONGEST_SOLVE = 50
+# Gradient norm, relative to the spread, to which the flow goes before Newton's method is tried.
+_ROUGH = 1e-3
+
+Hessian = Callable[[Tensor], Tensor]
+
+
+def weighted(values: Tensor, weights: Tensor, ndim: int) -> Tensor:
+    """Weighted sum over the axis of points."""
+    return (with_axes(weights, ndim) * values).sum(-ndim - 1)
+
+
+def product(manifold: Manifold, x: Tensor, u: Tensor, v: Tensor | None = None) -> Tensor:
+    """Inner product with exactly the batch axes of `u`, whatever habits the manifold has without keepdim."""
+    return manifold.inner(x, u, v, keepdim=True).reshape(u.shape[: u.dim() - manifold.ndim])
+
+
+def length(manifold: Manifold, x: Tensor, u: Tensor) -> Tensor:
+    """Length of tangent vectors; zero where rounding makes its square negative."""
+    return product(manifold, x, u).clamp_min(0).sqrt()
+
+
+def rounding_of_logs(manifold: Manifold, points: Tensor) -> Tensor:
+    """Rounding of a mean logarithm."""
+    eps = 8 * torch.finfo(points.dtype).eps
+    if not hasattr(manifold, "rough_mean"):
+        return eps * torch.linalg.vector_norm(points, dim=trailing(manifold.ndim)).amax(-1)
+    # In the unit of the distance, which need not be that of the points.
+    size = length(manifold, points, points).amax(-1)
+    if getattr(manifold, "sensitive", False) and getattr(manifold, "full_rank", False):
+        # Logarithms of eigenvalues, whose rounding is that of the largest relative to the smallest.
+        s = finite_svd(points)[1]
+        size = size * (s[..., 0] / s[..., -1]).amax(-1)
+    return eps * size
+
+
+class Variance:
+    """
+    Weighted mean of the squared distances to points, half of which is to be minimized.
+
+    Parameters
+    ----------
+    manifold : geoopt.Manifold
+    points : Tensor, shape (*batch, n, *point)
+    weights : Tensor, shape (n,) or (*batch, n)
+        With sum one.
+    """
+
+    def __init__(self, manifold: Manifold, points: Tensor, weights: Tensor):
+        self.manifold, self.points, self.weights = manifold, points, weights
+        self.second_order = getattr(manifold, "second_order", False)
+        self.rounding = rounding_of_logs(manifold, points)
+
+    def goal(self, value: Tensor, tol: float) -> Tensor:
+        """Gradient norm to reach: relative to the spread, but not below the rounding of the points."""
+        return tol * value.sqrt() + self.rounding
+
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Value, shape (*batch), and minus the gradient, shape (*batch, *point)."""
+        return self._sums(x, self.manifold.logmap(self._center(x), self.points))
+
+    def look_twice(self, x: Tensor) -> tuple[Tensor, Tensor, Hessian]:
+        """The same, with the Hessian as a function of tangent vectors."""
+        manifold: Any = self.manifold
+        logs, hessian = manifold.log_and_hessian(self._center(x), self.points)
+        return (
+            *self._sums(x, logs),
+            lambda u: weighted(hessian(self._center(u)), self.weights, self.manifold.ndim),
+        )
+
+    def distances(self, x: Tensor) -> Tensor:
+        """Distances to the points, shape (*batch, n)."""
+        return self.manifold.dist(self._center(x), self.points)
+
+    def _center(self, x: Tensor) -> Tensor:
+        return x.unsqueeze(-self.manifold.ndim - 1)
+
+    def _sums(self, x: Tensor, logs: Tensor) -> tuple[Tensor, Tensor]:
+        squares = product(self.manifold, self._center(x), logs)
+        return (self.weights * squares).sum(-1), weighted(logs, self.weights, self.manifold.ndim)
+
+
+def descend(problem: Variance, x: Tensor, tol: float, max_iter: int) -> tuple[Tensor, int]:
+    """
+    Karcher flow until Newton's method takes over.
+
+    Parameters
+    ----------
+    problem : Variance
+        What to minimize.
+    x : Tensor, shape (*batch, *point)
+        Where to start.
+    tol : float
+        See `Variance.goal`.
+    max_iter : int
+
+    Returns
+    -------
+    x : Tensor, shape (*batch, *point)
+    n_iter : int
+
+    Notes
+    -----
+    Where distances are convex everywhere Newton's method begins at once. Elsewhere it waits until the flow is
+    near a minimum; if it then still meets negative curvature, or a step that raises the value, the flow has
+    to come nearer first.
+    """
+    if not problem.second_order:
+        return karcher_flow(problem, x, tol, max_iter)
+    rough, n_iter = _ROUGH, 0
+    if problem.manifold.injectivity_radius() == math.inf:  # pyright: ignore[reportAttributeAccessIssue]
+        x, n_iter, settled = newton(problem, x, tol, max_iter)
+        if settled:
+            return x, n_iter
+    while True:
+        x, more = karcher_flow(problem, x, max(rough, tol), max_iter - n_iter)
+        n_iter += more
+        if rough <= tol or n_iter == max_iter:
+            return x, n_iter
+        x, more, settled = newton(problem, x, tol, max_iter - n_iter)
+        n_iter += more
+        if settled:
+            return x, n_iter
+        rough *= _ROUGH
+
+
+def newton(problem: Variance, x: Tensor, tol: float, max_iter: int) -> tuple[Tensor, int, bool]:
+    """
+    Newton's method with conjugate gradients, for manifolds that have ``log_and_hessian``.
+
+    Parameters: as for `descend`.
+
+    Returns
+    -------
+    x : Tensor, shape (*batch, *point)
+    n_iter : int
+    settled : bool
+        Whether every population reached the goal, or ran out of steps. Otherwise some met negative curvature,
+        or a step that raised the value, and are where they were before that.
+    """
+    manifold = problem.manifold
+    rounding = 64 * torch.finfo(x.dtype).eps
+    value, pull, hessian = problem.look_twice(x)
+    for n_iter in range(max_iter):
+        done = length(manifold, x, pull) <= problem.goal(value, tol)
+        if bool(done.all()):
+            return x, n_iter, True
+        step, convex = _solved(manifold, x, hessian, pull, value)
+        trial = manifold.retr(x, step)
+        seen = problem.look_twice(trial)
+        better = convex & (seen[0] <= value * (1 + rounding))
+        if not bool((better | done).all()):
+            return torch.where(with_axes(better, manifold.ndim), trial, x), n_iter + 1, False
+        x, (value, pull, hessian) = trial, seen
+    return x, max_iter, True
+
+
+def _solved(
+    manifold: Manifold, x: Tensor, hessian: Hessian, pull: Tensor, value: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Conjugate gradients for ``hessian(step) = pull``, and whether all curvature was positive on the way."""
+    ndim = manifold.ndim
+    step, rest, way = torch.zeros_like(pull), pull, pull
+    size2 = start2 = product(manifold, x, rest).clamp_min(0)
+    relative2 = start2 / torch.where(value > 0, value, 1.0)
+    enough2 = relative2.clamp_max(_FORCING**2) * start2
+    unsolved = size2 > 0
+    convex = torch.ones_like(unsolved)
+    for _ in range(min(_LONGEST_SOLVE, pull.shape[pull.dim() - ndim :].numel())):
+        bent_way = hessian(way)
+        bent = product(manifold, x, way, bent_way)
+        convex = convex & ((bent > 0) | ~unsolved)
+        unsolved = unsolved & (bent > 0)
+        rate = torch.where(unsolved, size2 / torch.where(unsolved, bent, 1.0), 0.0)
+        step = step + with_axes(rate, ndim) * way
+        rest = rest - with_axes(rate, ndim) * bent_way
+        new2 = product(manifold, x, rest).clamp_min(0)
+        unsolved = unsolved & (new2 > enough2)
+        if not bool(unsolved.any()):
+            break
+        turn = torch.where(unsolved, new2 / torch.where(unsolved, size2, 1.0), 0.0)
+        way, size2 = rest + with_axes(turn, ndim) * way, new2
+    return step, convex
+
+
+def karcher_flow(problem: Variance, x: Tensor, tol: float, max_iter: int) -> tuple[Tensor, int]:
+    """
+    Karcher flow ``x <- exp_x(s * mean log)`` with steps fitted to the curvature, for any manifold.
+
+    Parameters, returns: as for `descend`.
+
+    Notes
+    -----
+    Starts with s = 1, which cannot raise the variance where no curvature is negative; then s follows the
+    curvature that the last step has seen (Barzilai and Borwein 1988), never below 1 unless the value exceeds
+    all of the last ten, when it is halved.
+    """
+    manifold, ndim = problem.manifold, problem.manifold.ndim
+    rounding = 64 * torch.finfo(x.dtype).eps
+    value, pull = problem.look(x)
+    size = torch.ones_like(value)
+    recent = [value]
+    for n_iter in range(max_iter):
+        if bool((length(manifold, x, pull) <= problem.goal(value, tol)).all()):
+            return x, n_iter
+        step = with_axes(size, ndim) * pull
+        trial = manifold.retr(x, step)
+        trial_value, trial_pull = problem.look(trial)
+        better = trial_value <= torch.stack(recent).amax(0) * (1 + rounding)
+        fitted = _curvature_step(manifold, trial, step, pull, trial_pull)
+        size = torch.where(better, fitted, torch.where(size > 1, torch.ones_like(size), size / 2))
+        accepted = with_axes(better, ndim)
+        x, pull = torch.where(accepted, trial, x), torch.where(accepted, trial_pull, pull)
+        value = torch.where(better, trial_value, value)
+        recent = [*recent, value][-_MEMORY:]
+    return x, max_iter
+
+
+def _curvature_step(manifold: Manifold, x: Tensor, step: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """
+    Step size that the change of the gradient over the last step suggests, at most 100.
+
+    Without negative curvature it is at least 1; with it, a step of 1 can overshoot for ever.
+    """
+    step, before = manifold.proju(x, step), manifold.proju(x, before)
+    bent = product(manifold, x, step, before - after)
+    fitted = product(manifold, x, step).clamp_min(0) / torch.where(bent > 0, bent, 1.0)
+    return torch.where(bent > 0, fitted, 1.0).clamp(1e-6, 100)
