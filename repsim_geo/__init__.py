@@ -105,6 +105,33 @@ if TYPE_CHECKING:
     from repsim_geo.scores import pwcca as pwcca
     from repsim_geo.scores import svcca as svcca
     from repsim_geo.stats.frechet import FrechetMean as FrechetMean
+    from repsim_geo.stats.group_tests import FrechetAnova as FrechetAnova
+    from repsim_geo.stats.group_tests import energy_test as energy_test
+    from repsim_geo.stats.group_tests import frechet_anova as frechet_anova
+    from repsim_geo.stats.group_tests import permanova as permanova
+    from repsim_geo.stats.layer_paths import MeanPath as MeanPath
+    from repsim_geo.stats.layer_paths import PathDescription as PathDescription
+    from repsim_geo.stats.layer_paths import Progress as Progress
+    from repsim_geo.stats.layer_paths import aligned_distance as aligned_distance
+    from repsim_geo.stats.layer_paths import describe_path as describe_path
+    from repsim_geo.stats.layer_paths import path_progress as path_progress
+    from repsim_geo.stats.layer_paths import resample_path as resample_path
+    from repsim_geo.stats.mantel import mantel_test as mantel_test
+    from repsim_geo.stats.pair_tests import CalibratedTable as CalibratedTable
+    from repsim_geo.stats.pair_tests import Calibration as Calibration
+    from repsim_geo.stats.pair_tests import calibrate as calibrate
+    from repsim_geo.stats.pair_tests import calibrate_table as calibrate_table
+    from repsim_geo.stats.pair_tests import permutation_test as permutation_test
+    from repsim_geo.stats.records import Interval as Interval
+    from repsim_geo.stats.records import TestResult as TestResult
+    from repsim_geo.stats.regression import GeodesicRegression as GeodesicRegression
+    from repsim_geo.stats.tangent_pca import TangentPCA as TangentPCA
+    from repsim_geo.stats.time_warping import WarpedMeanPath as WarpedMeanPath
+    from repsim_geo.stats.time_warping import Warping as Warping
+    from repsim_geo.stats.time_warping import discrete_frechet_distance as discrete_frechet_distance
+    from repsim_geo.stats.time_warping import dynamic_time_warping as dynamic_time_warping
+    from repsim_geo.stats.time_warping import pairwise_discrete_frechet as pairwise_discrete_frechet
+    from repsim_geo.stats.time_warping import pairwise_time_warping as pairwise_time_warping
 
 # Public name -> module that defines it. A test holds this list against the imports above.
 _HOME = {
@@ -200,6 +227,33 @@ _HOME = {
     "pwcca": "scores",
     "svcca": "scores",
     "FrechetMean": "stats.frechet",
+    "FrechetAnova": "stats.group_tests",
+    "energy_test": "stats.group_tests",
+    "frechet_anova": "stats.group_tests",
+    "permanova": "stats.group_tests",
+    "MeanPath": "stats.layer_paths",
+    "PathDescription": "stats.layer_paths",
+    "Progress": "stats.layer_paths",
+    "aligned_distance": "stats.layer_paths",
+    "describe_path": "stats.layer_paths",
+    "path_progress": "stats.layer_paths",
+    "resample_path": "stats.layer_paths",
+    "mantel_test": "stats.mantel",
+    "CalibratedTable": "stats.pair_tests",
+    "Calibration": "stats.pair_tests",
+    "calibrate": "stats.pair_tests",
+    "calibrate_table": "stats.pair_tests",
+    "permutation_test": "stats.pair_tests",
+    "Interval": "stats.records",
+    "TestResult": "stats.records",
+    "GeodesicRegression": "stats.regression",
+    "TangentPCA": "stats.tangent_pca",
+    "WarpedMeanPath": "stats.time_warping",
+    "Warping": "stats.time_warping",
+    "discrete_frechet_distance": "stats.time_warping",
+    "dynamic_time_warping": "stats.time_warping",
+    "pairwise_discrete_frechet": "stats.time_warping",
+    "pairwise_time_warping": "stats.time_warping",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -95,7 +95,7 @@ def straightness(manifold: Manifold, points: Tensor) -> Tensor:
     tensor(0.7143)
     """
     length = path_length(manifold, points)
-    axis = _axis(manifold, points)
+    axis = path_axis(manifold, points)
     ends = manifold.dist(points.select(axis, 0), points.select(axis, -1))
     still = length == 0
     return torch.where(still, 1.0, ends / torch.where(still, 1.0, length))
@@ -130,7 +130,7 @@ def turning_angles(manifold: Manifold, points: Tensor) -> Tensor:
     >>> turning_angles(Flat(ndim=1), torch.tensor([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]]))
     tensor([1.5708])
     """
-    axis = _axis(manifold, points)
+    axis = path_axis(manifold, points)
     inner = max(points.shape[axis] - 2, 0)
     before, here, after = (points.narrow(axis, start if inner else 0, inner) for start in range(3))
     return vector_angle(manifold, here, -direction(manifold, here, before), direction(manifold, here, after))
@@ -138,12 +138,12 @@ def turning_angles(manifold: Manifold, points: Tensor) -> Tensor:
 
 def _steps(manifold: Manifold, points: Tensor) -> Tensor:
     """Distances of consecutive points, shape (*batch, k - 1)."""
-    axis = _axis(manifold, points)
+    axis = path_axis(manifold, points)
     k = points.shape[axis]
     return manifold.dist(points.narrow(axis, 0, k - 1), points.narrow(axis, 1, k - 1))
 
 
-def _axis(manifold: Manifold, points: Tensor) -> int:
+def path_axis(manifold: Manifold, points: Tensor) -> int:
     """Axis along which the path runs, counted from the end."""
     if not isinstance(manifold, Manifold) or not isinstance(points, Tensor):
         raise TypeError(

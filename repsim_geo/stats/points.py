@@ -143,6 +143,55 @@ def _fits(shape: torch.Size, batch: torch.Size) -> bool:
     return ends and all(a in (1, b) for a, b in zip(shape[::-1], batch[::-1], strict=False))
 
 
+def as_symmetric(matrix: Any, name: str) -> Tensor:
+    """
+    A symmetric matrix in float64; the input is never changed.
+
+    Parameters
+    ----------
+    matrix : Tensor or array, shape (n, n)
+    name : str
+        What to call it in messages.
+
+    Returns
+    -------
+    Tensor, shape (n, n)
+
+    Raises
+    ------
+    ShapeError
+        Not square.
+    TypeError
+        Not numbers.
+    ValueError
+        Not finite, or not symmetric up to rounding.
+    """
+    try:
+        given = torch.as_tensor(matrix).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} must be an (n, n) array of numbers, got {type(matrix).__name__}.") from error
+    if given.dim() != 2 or given.shape[0] != given.shape[1] or given.is_complex():
+        raise ShapeError(
+            f"{name} must be a square matrix (n, n) of real numbers, got shape {tuple(given.shape)}. "
+            "pairwise() returns one; scipy's squareform makes one of a condensed vector."
+        )
+    values = given.double()
+    if not bool(values.isfinite().all()):
+        rows = sorted({int(i) for i in (~values.isfinite()).nonzero()[:, 0]})
+        raise ValueError(
+            f"{name} must be finite, got nan or infinity in row {', '.join(map(str, rows[:5]))}. "
+            "Leave out the networks that failed."
+        )
+    # Distances of float32 data are symmetric to float32 rounding, whatever they are stored in.
+    rounding = 1e3 * torch.finfo(torch.float32).eps
+    if bool(((values - values.mT).abs() > rounding * values.abs().max()).any()):
+        raise ValueError(
+            f"{name} must be symmetric, got entries (i, j) and (j, i) that differ by up to "
+            f"{float((values - values.mT).abs().max()):.3g}. Average it with its transpose if that is meant."
+        )
+    return (values + values.mT) / 2
+
+
 def as_generator(seed: Any) -> torch.Generator:
     """
     A generator of random numbers; the global one is never touched.

@@ -63,6 +63,11 @@ def judged(statistic: float, null: Tensor, *, tail: str = "upper", exact: bool =
     -------
     TestResult
 
+    Notes
+    -----
+    Values that differ by less than 1e-10 of the largest are ties. A statistic whose values differ by powers
+    of ten is better judged by its logarithm.
+
     Examples
     --------
     >>> import torch
