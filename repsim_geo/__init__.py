@@ -109,6 +109,8 @@ if TYPE_CHECKING:
     from repsim_geo.stats.group_tests import energy_test as energy_test
     from repsim_geo.stats.group_tests import frechet_anova as frechet_anova
     from repsim_geo.stats.group_tests import permanova as permanova
+    from repsim_geo.stats.implicit import frechet_mean as frechet_mean
+    from repsim_geo.stats.implicit import frechet_variance as frechet_variance
     from repsim_geo.stats.layer_paths import MeanPath as MeanPath
     from repsim_geo.stats.layer_paths import PathDescription as PathDescription
     from repsim_geo.stats.layer_paths import Progress as Progress
@@ -231,6 +233,8 @@ _HOME = {
     "energy_test": "stats.group_tests",
     "frechet_anova": "stats.group_tests",
     "permanova": "stats.group_tests",
+    "frechet_mean": "stats.implicit",
+    "frechet_variance": "stats.implicit",
     "MeanPath": "stats.layer_paths",
     "PathDescription": "stats.layer_paths",
     "Progress": "stats.layer_paths",

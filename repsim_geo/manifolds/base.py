@@ -268,7 +268,8 @@ class RiemannianManifold(Manifold):
         """
         raise NotImplementedError(f"{type(self).__name__}.sectional_curvature is not known")
 
-    @__scaling__(ScalingInfo())
+    # Of the results only the logarithm has a length.
+    @__scaling__(ScalingInfo(1))
     def log_and_hessian(self, x: Tensor, y: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """
         Logarithm, and Hessian of ``dist2(., y) / 2`` at `x` as a function of tangent vectors.

@@ -15,7 +15,7 @@ from repsim_geo.numerics.norms import trailing, with_axes
 
 # A step of the flow may raise the variance as long as one of so many before was higher.
 _MEMORY = 10
-# The residual to which Newton's equation is solved, relative to the gradient; less and less as it vanishes.
+# The largest residual of Newton's equation, relative to the gradient.
 _FORCING = 0.1
 _LONGEST_SOLVE = 50
 # Gradient norm, relative to the spread, to which the flow goes before Newton's method is tried.
@@ -69,6 +69,10 @@ class Variance:
         self.manifold, self.points, self.weights = manifold, points, weights
         self.second_order = getattr(manifold, "second_order", False)
         self.rounding = rounding_of_logs(manifold, points)
+
+    def unit(self, value: Tensor) -> Tensor:
+        """Spread of the points, to which gradients are compared; one where there is none."""
+        return torch.where(value > 0, value, 1.0).sqrt()
 
     def goal(self, value: Tensor, tol: float) -> Tensor:
         """Gradient norm to reach: relative to the spread, but not below the rounding of the points."""
@@ -164,7 +168,9 @@ def newton(problem: Variance, x: Tensor, tol: float, max_iter: int) -> tuple[Ten
         done = length(manifold, x, pull) <= problem.goal(value, tol)
         if bool(done.all()):
             return x, n_iter, True
-        step, convex = _solved(manifold, x, hessian, pull, value)
+        # Newton's equation is solved the better, the nearer the minimum is.
+        relative = (length(manifold, x, pull) / problem.unit(value)).clamp_max(_FORCING)
+        step, convex = conjugate_gradients(manifold, x, hessian, pull, relative, _LONGEST_SOLVE)
         trial = manifold.retr(x, step)
         seen = problem.look_twice(trial)
         better = convex & (seen[0] <= value * (1 + rounding))
@@ -174,22 +180,44 @@ def newton(problem: Variance, x: Tensor, tol: float, max_iter: int) -> tuple[Ten
     return x, max_iter, True
 
 
-def _solved(
-    manifold: Manifold, x: Tensor, hessian: Hessian, pull: Tensor, value: Tensor
+def conjugate_gradients(
+    manifold: Manifold, x: Tensor, hessian: Hessian, pull: Tensor, relative: Tensor, longest: int
 ) -> tuple[Tensor, Tensor]:
-    """Conjugate gradients for ``hessian(step) = pull``, and whether all curvature was positive on the way."""
+    """
+    Solution of ``hessian(step) = pull`` in tangent spaces, in the inner product of the manifold.
+
+    Parameters
+    ----------
+    manifold : geoopt.Manifold
+    x : Tensor, shape (*batch, *point)
+    hessian : callable
+        Linear and self-adjoint, on tangent vectors at `x`.
+    pull : Tensor, shape (*batch, *point)
+    relative : Tensor, shape (*batch) or ()
+        Length of the residual at which to stop, relative to `pull`.
+    longest : int
+        Most steps.
+
+    Returns
+    -------
+    step : Tensor, shape (*batch, *point)
+    convex : Tensor, shape (*batch)
+        Whether all curvature on the way was positive; where it was not, `step` is what was reached before.
+    """
     ndim = manifold.ndim
     step, rest, way = torch.zeros_like(pull), pull, pull
     size2 = start2 = product(manifold, x, rest).clamp_min(0)
-    relative2 = start2 / torch.where(value > 0, value, 1.0)
-    enough2 = relative2.clamp_max(_FORCING**2) * start2
+    enough2 = relative**2 * start2
     unsolved = size2 > 0
+    flat = 64 * torch.finfo(x.dtype).eps
     convex = torch.ones_like(unsolved)
-    for _ in range(min(_LONGEST_SOLVE, pull.shape[pull.dim() - ndim :].numel())):
+    for _ in range(min(longest, pull.shape[pull.dim() - ndim :].numel())):
         bent_way = hessian(way)
         bent = product(manifold, x, way, bent_way)
-        convex = convex & ((bent > 0) | ~unsolved)
-        unsolved = unsolved & (bent > 0)
+        # In flat space the Hessian is the identity, so that its rounding is eps.
+        upward = bent > flat * product(manifold, x, way)
+        convex = convex & (upward | ~unsolved)
+        unsolved = unsolved & upward
         rate = torch.where(unsolved, size2 / torch.where(unsolved, bent, 1.0), 0.0)
         step = step + with_axes(rate, ndim) * way
         rest = rest - with_axes(rate, ndim) * bent_way
