@@ -104,6 +104,18 @@ if TYPE_CHECKING:
     from repsim_geo.scores import nbs as nbs
     from repsim_geo.scores import pwcca as pwcca
     from repsim_geo.scores import svcca as svcca
+    from repsim_geo.stats.bootstrap import MeanRegion as MeanRegion
+    from repsim_geo.stats.bootstrap import Resampled as Resampled
+    from repsim_geo.stats.bootstrap import bootstrap_distance as bootstrap_distance
+    from repsim_geo.stats.bootstrap import bootstrap_mean as bootstrap_mean
+    from repsim_geo.stats.bootstrap import bootstrap_statistic as bootstrap_statistic
+    from repsim_geo.stats.classification import LeaveOneOut as LeaveOneOut
+    from repsim_geo.stats.classification import NearestMean as NearestMean
+    from repsim_geo.stats.clustering import Hierarchy as Hierarchy
+    from repsim_geo.stats.clustering import KMedoids as KMedoids
+    from repsim_geo.stats.clustering import ManifoldKMeans as ManifoldKMeans
+    from repsim_geo.stats.clustering import hierarchical_clustering as hierarchical_clustering
+    from repsim_geo.stats.clustering import medoid as medoid
     from repsim_geo.stats.frechet import FrechetMean as FrechetMean
     from repsim_geo.stats.group_tests import FrechetAnova as FrechetAnova
     from repsim_geo.stats.group_tests import energy_test as energy_test
@@ -127,6 +139,12 @@ if TYPE_CHECKING:
     from repsim_geo.stats.records import Interval as Interval
     from repsim_geo.stats.records import TestResult as TestResult
     from repsim_geo.stats.regression import GeodesicRegression as GeodesicRegression
+    from repsim_geo.stats.reliability import CrossValidated as CrossValidated
+    from repsim_geo.stats.reliability import Reliability as Reliability
+    from repsim_geo.stats.reliability import TrialNoise as TrialNoise
+    from repsim_geo.stats.reliability import cross_validated_distance as cross_validated_distance
+    from repsim_geo.stats.reliability import split_half_reliability as split_half_reliability
+    from repsim_geo.stats.reliability import trial_noise as trial_noise
     from repsim_geo.stats.tangent_pca import TangentPCA as TangentPCA
     from repsim_geo.stats.time_warping import WarpedMeanPath as WarpedMeanPath
     from repsim_geo.stats.time_warping import Warping as Warping
@@ -228,6 +246,18 @@ _HOME = {
     "nbs": "scores",
     "pwcca": "scores",
     "svcca": "scores",
+    "MeanRegion": "stats.bootstrap",
+    "Resampled": "stats.bootstrap",
+    "bootstrap_distance": "stats.bootstrap",
+    "bootstrap_mean": "stats.bootstrap",
+    "bootstrap_statistic": "stats.bootstrap",
+    "LeaveOneOut": "stats.classification",
+    "NearestMean": "stats.classification",
+    "Hierarchy": "stats.clustering",
+    "KMedoids": "stats.clustering",
+    "ManifoldKMeans": "stats.clustering",
+    "hierarchical_clustering": "stats.clustering",
+    "medoid": "stats.clustering",
     "FrechetMean": "stats.frechet",
     "FrechetAnova": "stats.group_tests",
     "energy_test": "stats.group_tests",
@@ -251,6 +281,12 @@ _HOME = {
     "Interval": "stats.records",
     "TestResult": "stats.records",
     "GeodesicRegression": "stats.regression",
+    "CrossValidated": "stats.reliability",
+    "Reliability": "stats.reliability",
+    "TrialNoise": "stats.reliability",
+    "cross_validated_distance": "stats.reliability",
+    "split_half_reliability": "stats.reliability",
+    "trial_noise": "stats.reliability",
     "TangentPCA": "stats.tangent_pca",
     "WarpedMeanPath": "stats.time_warping",
     "Warping": "stats.time_warping",
