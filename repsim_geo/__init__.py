@@ -131,6 +131,8 @@ if TYPE_CHECKING:
     from repsim_geo.stats.layer_paths import path_progress as path_progress
     from repsim_geo.stats.layer_paths import resample_path as resample_path
     from repsim_geo.stats.mantel import mantel_test as mantel_test
+    from repsim_geo.stats.mds import ClassicalMDS as ClassicalMDS
+    from repsim_geo.stats.mds import MetricMDS as MetricMDS
     from repsim_geo.stats.pair_tests import CalibratedTable as CalibratedTable
     from repsim_geo.stats.pair_tests import Calibration as Calibration
     from repsim_geo.stats.pair_tests import calibrate as calibrate
@@ -145,6 +147,7 @@ if TYPE_CHECKING:
     from repsim_geo.stats.reliability import cross_validated_distance as cross_validated_distance
     from repsim_geo.stats.reliability import split_half_reliability as split_half_reliability
     from repsim_geo.stats.reliability import trial_noise as trial_noise
+    from repsim_geo.stats.spherical_mds import SphericalMDS as SphericalMDS
     from repsim_geo.stats.tangent_pca import TangentPCA as TangentPCA
     from repsim_geo.stats.time_warping import WarpedMeanPath as WarpedMeanPath
     from repsim_geo.stats.time_warping import Warping as Warping
@@ -273,6 +276,8 @@ _HOME = {
     "path_progress": "stats.layer_paths",
     "resample_path": "stats.layer_paths",
     "mantel_test": "stats.mantel",
+    "ClassicalMDS": "stats.mds",
+    "MetricMDS": "stats.mds",
     "CalibratedTable": "stats.pair_tests",
     "Calibration": "stats.pair_tests",
     "calibrate": "stats.pair_tests",
@@ -287,6 +292,7 @@ _HOME = {
     "cross_validated_distance": "stats.reliability",
     "split_half_reliability": "stats.reliability",
     "trial_noise": "stats.reliability",
+    "SphericalMDS": "stats.spherical_mds",
     "TangentPCA": "stats.tangent_pca",
     "WarpedMeanPath": "stats.time_warping",
     "Warping": "stats.time_warping",
