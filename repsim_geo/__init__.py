@@ -147,6 +147,8 @@ if TYPE_CHECKING:
     from repsim_geo.stats.reliability import cross_validated_distance as cross_validated_distance
     from repsim_geo.stats.reliability import split_half_reliability as split_half_reliability
     from repsim_geo.stats.reliability import trial_noise as trial_noise
+    from repsim_geo.stats.robust import FrechetMedian as FrechetMedian
+    from repsim_geo.stats.robust import TrimmedMean as TrimmedMean
     from repsim_geo.stats.spherical_mds import SphericalMDS as SphericalMDS
     from repsim_geo.stats.tangent_pca import TangentPCA as TangentPCA
     from repsim_geo.stats.time_warping import WarpedMeanPath as WarpedMeanPath
@@ -292,6 +294,8 @@ _HOME = {
     "cross_validated_distance": "stats.reliability",
     "split_half_reliability": "stats.reliability",
     "trial_noise": "stats.reliability",
+    "FrechetMedian": "stats.robust",
+    "TrimmedMean": "stats.robust",
     "SphericalMDS": "stats.spherical_mds",
     "TangentPCA": "stats.tangent_pca",
     "WarpedMeanPath": "stats.time_warping",

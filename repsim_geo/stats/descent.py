@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from repsim_geo.numerics.alignment import finite_svd
 from repsim_geo.numerics.norms import trailing, with_axes
+from repsim_geo.stats.points import as_points
 
 # A step of the flow may raise the variance as long as one of so many before was higher.
 _MEMORY = 10
@@ -101,6 +102,60 @@ class Variance:
     def _sums(self, x: Tensor, logs: Tensor) -> tuple[Tensor, Tensor]:
         squares = product(self.manifold, self._center(x), logs)
         return (self.weights * squares).sum(-1), weighted(logs, self.weights, self.manifold.ndim)
+
+
+class BatchedVariance(Variance):
+    """
+    The variance of points that come in batches, of which one is in memory at a time; all have equal weights.
+
+    Parameters
+    ----------
+    manifold : geoopt.Manifold
+    batches : iterable, or callable that returns one
+        Of stacks (n_i, *point).
+    """
+
+    def __init__(self, manifold: Manifold, batches: Any):
+        if isinstance(batches, Iterator):
+            raise TypeError(
+                "batches must be iterable more than once, got an iterator. Use a list, a DataLoader, or a "
+                "function that returns a new iterator."
+            )
+        self.manifold, self.batches, self.second_order = manifold, batches, False
+        sizes, rounding = [], []
+        for batch in self._read():
+            points = as_points(manifold, batch)
+            sizes.append(points.shape[0])
+            rounding.append(rounding_of_logs(manifold, points))
+        if not sizes:
+            raise ValueError("batches must yield stacks of points, got none. Pass at least one stack.")
+        self.rounding = torch.stack(rounding).amax()
+        self.weights = self.rounding.new_full((sum(sizes),), 1 / sum(sizes))
+
+    def _read(self) -> Iterator[Any]:
+        batches: Any = self.batches() if callable(self.batches) else self.batches
+        yield from batches
+
+    def _tensors(self) -> Iterator[Tensor]:
+        for batch in self._read():
+            yield torch.as_tensor(batch)
+
+    @property
+    def first(self) -> Tensor:
+        """The first batch."""
+        return as_points(self.manifold, next(self._read()))
+
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        center, squares, pulls = self._center(x), 0.0, 0.0
+        for points in self._tensors():
+            logs = self.manifold.logmap(center, points)
+            squares = squares + product(self.manifold, center, logs).sum(-1)
+            pulls = pulls + logs.sum(-self.manifold.ndim - 1)
+        n = len(self.weights)
+        return torch.as_tensor(squares) / n, torch.as_tensor(pulls) / n
+
+    def distances(self, x: Tensor) -> Tensor:
+        return torch.cat([self.manifold.dist(self._center(x), points) for points in self._tensors()], -1)
 
 
 def descend(problem: Variance, x: Tensor, tol: float, max_iter: int) -> tuple[Tensor, int]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import ConvergenceWarning, ShapeError
 from repsim_geo.numerics.norms import with_axes
-from repsim_geo.stats.descent import Variance, descend, length
+from repsim_geo.stats.descent import BatchedVariance, Variance, descend, length
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.points import as_points, as_weights
 from repsim_geo.stats.span import mean_in_span
@@ -59,6 +59,8 @@ class FrechetMean(Estimator):
         where none is known.
     unique_ : True or None
         True when a theorem says that these data have only one mean; None when none applies.
+    n_seen_ : int
+        After ``partial_fit`` only: points so far.
 
     Notes
     -----
@@ -139,14 +141,97 @@ class FrechetMean(Estimator):
             mean, more = descend(problem, start, tol, self.max_iter - self.n_iter_)
             self.n_iter_ += more
             self._certify(self.manifold.projx(mean), problem, tol)
-        if not self.converged_:
-            worst = float((self.gradient_norm_ / problem.goal(self.variance_, tol)).max())
-            warn_user(
-                f"FrechetMean stopped after {self.n_iter_} iterations with gradient norm "
-                f"{float(self.gradient_norm_.max()):.3g}, {worst:.3g} times the tolerance. "
-                "The estimate is in mean_; raise max_iter or set tol.",
-                ConvergenceWarning,
-            )
+        self._warn_unless_converged(problem, tol)
+        return self
+
+    @torch.no_grad()
+    def fit_batches(self, batches: Any) -> FrechetMean:
+        """
+        Find the mean of more points than fit in memory: the exact one, in several passes.
+
+        Parameters
+        ----------
+        batches : iterable, or callable that returns one
+            Of stacks (n_i, *point). It is gone through once for every step and twice more, so that a
+            generator must be wrapped in a function.
+
+        Returns
+        -------
+        FrechetMean
+            Itself, with the same attributes as after ``fit``.
+
+        Raises
+        ------
+        ShapeError, TypeError, ValueError, NotOnManifoldError
+
+        Warns
+        -----
+        ConvergenceWarning
+
+        Notes
+        -----
+        Every pass adds up the logarithms of all points. The search is the Karcher flow with fitted steps,
+        from the mean of the first batch.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from repsim_geo import Flat
+        >>> batches = [torch.tensor([[0.0], [1.0]]), torch.tensor([[5.0]])]
+        >>> FrechetMean(Flat(ndim=1)).fit_batches(batches).mean_
+        tensor([2.])
+        """
+        problem = BatchedVariance(self.manifold, batches)
+        tol = _TOLERANCE[problem.first.dtype] if self.tol is None else self.tol
+        equal = as_weights(None, problem.first, self.manifold.ndim)
+        start = self._start(problem.first, equal)
+        start, _ = descend(Variance(self.manifold, problem.first, equal), start, 1e-3, self.max_iter)
+        mean, self.n_iter_ = descend(problem, start, tol, self.max_iter)
+        self._certify(self.manifold.projx(mean), problem, tol)
+        self._warn_unless_converged(problem, tol)
+        return self
+
+    @torch.no_grad()
+    def partial_fit(self, points: Any, y: Any = None) -> FrechetMean:
+        """
+        Move the mean towards more points, once, and forget them.
+
+        Parameters
+        ----------
+        points : Tensor or ndarray, shape (n, *point)
+            A single network is a stack of one.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        FrechetMean
+            Itself, with ``mean_`` and ``n_seen_``, the number of points so far. There is no certificate.
+
+        Notes
+        -----
+        The step is ``exp_mean(sum of log_mean(points) / n_seen)``. Exact in flat spaces; elsewhere biased,
+        and the result depends on the order of the points. `fit_batches` has no bias.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from repsim_geo import Flat
+        >>> mean = FrechetMean(Flat(ndim=1))
+        >>> for x in (0.0, 1.0, 5.0):
+        ...     mean = mean.partial_fit(torch.tensor([[x]]))
+        >>> mean.mean_, mean.n_seen_
+        (tensor([2.]), 3)
+        """
+        points = as_points(self.manifold, points)
+        n = points.shape[0]
+        seen = getattr(self, "n_seen_", 0)
+        if seen == 0:
+            self.mean_ = FrechetMean(self.manifold, tol=self.tol, max_iter=self.max_iter).fit(points).mean_
+        else:
+            pull = self.manifold.logmap(self.mean_.unsqueeze(0), points).sum(0)
+            self.mean_ = self.manifold.projx(self.manifold.expmap(self.mean_, pull / (seen + n)))
+        self.n_seen_ = seen + n
         return self
 
     def _checked(self, points: Any, weights: Any) -> tuple[Tensor, Tensor]:
@@ -199,6 +284,16 @@ class FrechetMean(Estimator):
         radius = getattr(manifold, "uniqueness_radius", None)
         proven = self.converged_ and radius is not None and bool((self.radius_ < radius(mean)).all())
         self.unique_ = True if proven else None
+
+    def _warn_unless_converged(self, problem: Variance, tol: float) -> None:
+        if not self.converged_:
+            worst = float((self.gradient_norm_ / problem.goal(self.variance_, tol)).max())
+            warn_user(
+                f"FrechetMean stopped after {self.n_iter_} iterations with gradient norm "
+                f"{float(self.gradient_norm_.max()):.3g}, {worst:.3g} times the tolerance. "
+                "The estimate is in mean_; raise max_iter or set tol.",
+                ConvergenceWarning,
+            )
 
 
 def _take(points: Tensor, index: Tensor, ndim: int) -> Tensor:
