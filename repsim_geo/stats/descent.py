@@ -10,6 +10,7 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
+from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.numerics.alignment import finite_svd
 from repsim_geo.numerics.norms import trailing, with_axes
 from repsim_geo.stats.points import as_points
@@ -52,6 +53,37 @@ def rounding_of_logs(manifold: Manifold, points: Tensor) -> Tensor:
         s = finite_svd(points)[1]
         size = size * (s[..., 0] / s[..., -1]).amax(-1)
     return eps * size
+
+
+def best_point(manifold: Manifold, points: Tensor, weights: Tensor, power: int) -> Tensor:
+    """
+    The point of the data with the least weighted sum of distances to the others.
+
+    Parameters
+    ----------
+    manifold : geoopt.Manifold
+    points : Tensor, shape (*batch, n, *point)
+    weights : Tensor, shape (n,) or (*batch, n)
+    power : int
+        Of the distances: 1 for a median, 2 for a mean.
+
+    Returns
+    -------
+    Tensor, shape (*batch, *point)
+    """
+    ndim = manifold.ndim
+    sums = (all_distances(manifold, points).pow(power) @ weights[..., None])[..., 0]
+    best = with_axes(sums.argmin(-1), ndim + 1)
+    return points.take_along_dim(best, -ndim - 1).squeeze(-ndim - 1)
+
+
+def all_distances(manifold: Any, points: Tensor) -> Tensor:
+    """Distances between all points of every population, shape (*batch, n, n), on any manifold."""
+    if hasattr(manifold, "cdist"):
+        return manifold.cdist(points, points)
+    axis = -manifold.ndim - 2
+    rows = points.unsqueeze(-manifold.ndim - 1).split(max(1, BLOCK_ELEMENTS // points.numel()), axis)
+    return torch.cat([manifold.dist(block, points.unsqueeze(axis)) for block in rows], -2)
 
 
 class Variance:

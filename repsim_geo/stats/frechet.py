@@ -13,7 +13,7 @@ from torch import Tensor
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import ConvergenceWarning, ShapeError
 from repsim_geo.numerics.norms import with_axes
-from repsim_geo.stats.descent import BatchedVariance, Variance, descend, length
+from repsim_geo.stats.descent import BatchedVariance, Variance, best_point, descend, length
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.points import as_points, as_weights
 from repsim_geo.stats.span import mean_in_span
@@ -265,7 +265,7 @@ class FrechetMean(Estimator):
             return first
         if self.init == "medoid":
             rough = getattr(self.manifold, "rough_mean", lambda *_: None)(points, weights)
-            return _medoid(self.manifold, points, weights) if rough is None else rough
+            return best_point(self.manifold, points, weights, 2) if rough is None else rough
         raise ValueError(f"init must be 'medoid', 'first' or a point, got {self.init!r}.")
 
     def _certify(self, mean: Tensor, problem: Variance, tol: float) -> None:
@@ -299,15 +299,6 @@ class FrechetMean(Estimator):
 def _take(points: Tensor, index: Tensor, ndim: int) -> Tensor:
     """Point number `index` of every population."""
     return points.take_along_dim(with_axes(index, ndim + 1), -ndim - 1).squeeze(-ndim - 1)
-
-
-def _medoid(manifold: Manifold, points: Tensor, weights: Tensor) -> Tensor:
-    axis = -manifold.ndim - 1
-    rows = [
-        (weights * manifold.dist(points.narrow(axis, i, 1), points).square()).sum(-1)
-        for i in range(points.shape[axis])
-    ]
-    return _take(points, torch.stack(rows, -1).argmin(-1), manifold.ndim)
 
 
 def _error_bound(

@@ -13,7 +13,7 @@ from torch import Tensor
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import ConvergenceWarning
 from repsim_geo.numerics.norms import with_axes
-from repsim_geo.stats.descent import Hessian, Variance, descend, length, product, weighted
+from repsim_geo.stats.descent import Hessian, Variance, best_point, descend, length, product, weighted
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
 from repsim_geo.stats.points import as_points, as_weights
@@ -139,15 +139,7 @@ class _Deviation(Variance):
     def start(self) -> Tensor:
         """The best data point if it is a median, else a point below it."""
         manifold, ndim = self.manifold, self.manifold.ndim
-        sums = torch.stack(
-            [
-                (self.weights * self.distances(self.points.select(-ndim - 1, i))).sum(-1)
-                for i in range(self.points.shape[-ndim - 1])
-            ],
-            -1,
-        )
-        best = with_axes(sums.argmin(-1), ndim + 1)
-        medoid = self.points.take_along_dim(best, -ndim - 1).squeeze(-ndim - 1)
+        medoid = best_point(manifold, self.points, self.weights, 1)
         distances = self.distances(medoid)
         here = distances <= self.rounding[..., None]
         _, pull = self.look(medoid)
