@@ -34,6 +34,8 @@ class Orthogonal:
     """
 
     special = False
+    # Columns of zeros change neither distances nor geodesics.
+    pads = True
     # Whether orbits are finitely many points: then every tangent vector of the total space is horizontal.
     finite = False
     # A rotation, or the reflection, brings any two matrices of unit norm within a right angle.
@@ -210,6 +212,7 @@ class SpecialOrthogonal(Orthogonal):
     """
 
     special = True
+    pads = False
     bending = 3.0
 
     def room(self, x: Tensor, rank: int) -> Tensor:

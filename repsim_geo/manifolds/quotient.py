@@ -16,9 +16,11 @@ from repsim_geo.manifolds.first_variation import squared_distance
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.shape_transport import carry_in_flat, carry_in_sphere
 from repsim_geo.manifolds.sphere import UnitSphere
-from repsim_geo.numerics.alignment import check_same_size
-from repsim_geo.numerics.angles import inverse_sinc
-from repsim_geo.numerics.norms import root_above_rounding, squared_norm
+from repsim_geo.numerics.alignment import check_same_size, finite_svd, working_precision
+from repsim_geo.numerics.angles import cot_times, inverse_sinc
+from repsim_geo.numerics.centering import symmetrize
+from repsim_geo.numerics.norms import root_above_rounding, squared_norm, with_axes
+from repsim_geo.numerics.symmetric import spectrum
 from repsim_geo.numerics.tracing import any_true, readable
 
 
@@ -170,6 +172,90 @@ class Quotient(RiemannianManifold):
             ],
             -2,
         )
+
+    # ------------------------------------------------------------------ width
+
+    @property
+    def pads(self) -> bool:
+        """Whether ``with_columns`` makes sense: columns of zeros change nothing."""
+        return getattr(self.action, "pads", False)
+
+    def with_columns(self, x: Tensor, p: int) -> Tensor:
+        """
+        The same shapes with columns of zeros, or what is nearest to them with fewer columns.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, m, q)
+        p : int
+
+        Returns
+        -------
+        Tensor, shape (*batch, m, p)
+            With fewer columns the principal axes, projected to the manifold.
+        """
+        if not self.pads:
+            raise NotImplementedError(
+                f"{type(self).__name__}.with_columns is for shapes modulo O(p); modulo {self.action} columns "
+                "of zeros change distances. Embed the activations with another p."
+            )
+        if p >= x.shape[-1]:
+            return torch.nn.functional.pad(x, (0, p - x.shape[-1]))
+        u, s, _ = finite_svd(working_precision(x))
+        kept = torch.nn.functional.pad(u * s[..., None, :], (0, p))[..., :p]
+        return self.projx(kept.to(x.dtype))
+
+    def wants_columns(self, x: Tensor, points: Tensor, weights: Tensor) -> Tensor:
+        """
+        Whether another column would lower the variance around a mean of these shapes.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, m, p)
+            A minimum of the variance among shapes of p columns.
+        points : Tensor, shape (*batch, n, m, p)
+        weights : Tensor, shape (n,) or (*batch, n)
+            With sum one.
+
+        Returns
+        -------
+        Tensor, shape (*batch), bool
+            If not, `x` is a mean at every width; in flat space, where the variance is a convex function of
+            the Gram matrix, it has no better one.
+
+        Notes
+        -----
+        A short column e c, with c orthogonal to the columns of `x`, changes the sum of singular values of
+        ``x'y`` by ``e^2 / 2 c' T c``, with the transport map ``T = y P^-1 y'`` and ``P = x'y`` for y in its
+        best position. So it pays if the largest eigenvalue of the mean of all T, outside of the columns of
+        `x`, exceeds one; on spheres T is weighted by a / sin(a) at the angle a, and the bound is the mean of
+        a cot(a).
+        """
+        here = working_precision(x).unsqueeze(-3)
+        aligned = self.action.align(here, points).matrix
+        s, basis = spectrum(symmetrize(here.mT @ aligned))
+        floor = x.shape[-1] * torch.finfo(s.dtype).eps * s[..., -1:]
+        small = s <= floor
+        w, bound = weights.to(s), torch.ones_like(s[..., 0, 0])
+        if self.total.spherical:
+            t = self.total.dist2(here, aligned)
+            w, bound = w * inverse_sinc(t), (w * cot_times(t)).sum(-1)
+        scale = torch.where(small, 0.0, 1.0) / torch.where(small, 1.0, s).sqrt()
+        factors = with_axes(w, 2).sqrt() * (aligned @ basis) * scale[..., None, :]
+        stacked = factors.movedim(-3, -2).flatten(-2)
+        u, extent, _ = finite_svd(here.squeeze(-3))
+        u = u * (extent > floor.amax(-2))[..., None, :]
+        return torch.linalg.matrix_norm(stacked - u @ (u.mT @ stacked), 2).square() > bound
+
+    def rough_mean(self, points: Tensor, weights: Tensor) -> Tensor | None:
+        """Principal axes of all points side by side, a factor of the mean Gram matrix; (*batch, m, p)."""
+        if not self.pads:
+            return None
+        scaled = with_axes(weights.to(points), 2).sqrt() * points
+        stacked = scaled.movedim(-3, -2).flatten(-2)
+        if stacked.shape[-1] > stacked.shape[-2]:
+            stacked = torch.linalg.qr(working_precision(stacked).mT).R.mT.to(points.dtype)
+        return self.with_columns(stacked, min(stacked.shape[-1], points.shape[-1]))
 
     # ------------------------------------------------------------------ transport
 

@@ -21,6 +21,10 @@ from repsim_geo.stats.span import mean_in_span
 # Gradient norms below these are rounding, relative to the spread of the data.
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 
+# Most columns of shapes at full width, and how near their mean has to be found, to start from.
+_WIDEST = 256
+_NEAR_ENOUGH = 1e-4
+
 
 class FrechetMean(Estimator):
     """
@@ -73,7 +77,9 @@ class FrechetMean(Estimator):
     are computed in one batch. In flat spaces the first step is exact.
 
     Shapes of networks that have little in common have several local means, far from each other and slow to
-    reach; ``unique_`` and the warning tell.
+    reach; ``unique_`` and the warning tell. At full width, ``SizeAndShape(p=m - 1)``, the variance is a
+    convex function of the Gram matrix, so that a mean of full rank is the only one (Agueh and Carlier 2011);
+    embedding it with a metric of smaller p keeps its principal axes.
 
     References
     ----------
@@ -140,6 +146,9 @@ class FrechetMean(Estimator):
             start = self._start(points, weights) if start is None else start
             mean, more = descend(problem, start, tol, self.max_iter - self.n_iter_)
             self.n_iter_ += more
+            if isinstance(self.init, str) and self.init == "medoid":
+                mean, more = self._from_full_width(mean, problem, tol)
+                self.n_iter_ += more
             self._certify(self.manifold.projx(mean), problem, tol)
         self._warn_unless_converged(problem, tol)
         return self
@@ -264,9 +273,34 @@ class FrechetMean(Estimator):
         if self.init == "first":
             return first
         if self.init == "medoid":
-            rough = getattr(self.manifold, "rough_mean", lambda *_: None)(points, weights)
-            return best_point(self.manifold, points, weights, 2) if rough is None else rough
+            return self._good_start(points, weights)
         raise ValueError(f"init must be 'medoid', 'first' or a point, got {self.init!r}.")
+
+    def _good_start(self, points: Tensor, weights: Tensor) -> Tensor:
+        rough = getattr(self.manifold, "rough_mean", lambda *_: None)(points, weights)
+        return best_point(self.manifold, points, weights, 2) if rough is None else rough
+
+    def _from_full_width(self, mean: Tensor, problem: Variance, tol: float) -> tuple[Tensor, int]:
+        """
+        Another mean of shapes, if there is a better one among those with more columns.
+
+        Shapes of few columns have many local means, those of full width hardly any: the principal axes of
+        that one are near the best mean of few columns.
+        """
+        manifold: Any = self.manifold
+        points, weights = problem.points, problem.weights
+        if not getattr(manifold, "pads", False):
+            return mean, 0
+        n, m, p = points.shape[-3:]
+        width = min(m - 1, n * p)
+        if not p < width <= _WIDEST or not bool(manifold.wants_columns(mean, points, weights).any()):
+            return mean, 0
+        wide = manifold.with_columns(points, width)
+        start = manifold.with_columns(manifold.rough_mean(wide, weights), width)
+        start, _ = descend(Variance(manifold, wide, weights), start, _NEAR_ENOUGH, self.max_iter)
+        other, n_iter = descend(problem, manifold.with_columns(start, p), tol, self.max_iter)
+        better = problem.look(other)[0] < problem.look(mean)[0]
+        return torch.where(with_axes(better, 2), other, mean), n_iter
 
     def _certify(self, mean: Tensor, problem: Variance, tol: float) -> None:
         """Judge the mean by the manifold's own distances and logarithms, however it was found."""
