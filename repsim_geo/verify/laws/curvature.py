@@ -64,25 +64,22 @@ def curvature_has_the_sign_that_triangles_have(manifold: Manifold, scene: Scene)
 
 @law(
     "The Hessian of half the squared distance is what a logarithm loses when its foot moves.",
-    "log_and_hessian transp logmap expmap inner second_order",
+    "log_and_hessian second_order injectivity_radius transp logmap expmap inner",
     "finite difference",
     source="Karcher 1977",
     regular=True,
     scenes=("iid", "close", "on_geodesic", "equal_eigenvalues"),
 )
 def hessian_is_the_derivative_of_the_logarithm(manifold: Manifold, scene: Scene) -> Tensor:
-    x, size = scene.x, size_of_vector(manifold, scene.x, scene.v)
-    y = manifold.expmap(x, 0.5 * scene.u)
+    x, y, h, size = _neighborhood(manifold, scene, 1e-4)
     log, hessian = manifold.log_and_hessian(x, y)
-    radius = torch.as_tensor(manifold.injectivity_radius(x), dtype=size.dtype).expand_as(size)
-    h = 1e-4 * torch.minimum(radius, scene.scale) / size
     step = with_axes(h, manifold.ndim) * scene.v
     feet = [manifold.expmap(x, s * step) for s in (-1, 1)]
     behind, ahead = (manifold.transp(foot, x, manifold.logmap(foot, y)) for foot in feet)
-    measured = (behind - ahead) / 2 / with_axes(h, manifold.ndim)
-    found = hessian(scene.v)
-    rest = manifold.norm(x, measured - found) / torch.maximum(size, manifold.norm(x, measured))
-    return torch.maximum(rest, manifold.norm(x, log - manifold.logmap(x, y)) / scene.scale)
+    measured = (behind - ahead) / 2 / with_axes(torch.where(h > 0, h, 1.0), manifold.ndim)
+    rest = manifold.norm(x, measured - hessian(scene.v)) / torch.maximum(size, manifold.norm(x, measured))
+    same = manifold.norm(x, log - manifold.logmap(x, y)) / scene.scale
+    return torch.where(h > 0, torch.maximum(rest, same), same)
 
 
 @law(
@@ -110,16 +107,25 @@ def hessian_is_self_adjoint(manifold: Manifold, scene: Scene) -> Tensor:
     scenes=("iid", "close", "on_geodesic", "equal_eigenvalues"),
 )
 def distance_convexity_is_a_lower_bound(manifold: Manifold, scene: Scene) -> Tensor:
-    x, size = scene.x, size_of_vector(manifold, scene.x, scene.v)
-    y = manifold.expmap(x, 0.5 * scene.u)
+    x, y, h, size = _neighborhood(manifold, scene, 1e-3)
     bound = manifold.distance_convexity(x, manifold.dist(x, y))
-    radius = torch.as_tensor(manifold.injectivity_radius(x), dtype=size.dtype).expand_as(size)
-    h = 1e-3 * torch.minimum(radius, scene.scale) / size
     step = with_axes(h, manifold.ndim) * scene.v
     values = [manifold.dist2(manifold.expmap(x, s * step), y) / 2 for s in (-1, 0, 1)]
     hessian = (values[0] - 2 * values[1] + values[2]) / (h * size).square()
     # At a singular point there is no room for differences, and nothing to hold against the bound.
     return torch.where(h > 0, (bound - hessian).clamp_min(0), 0.0)
+
+
+def _neighborhood(manifold: Manifold, scene: Scene, share: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """
+    A point, another one, how much of ``scene.v`` is a small step, and the size of that vector.
+
+    No step is small at a singular point: it is zero there.
+    """
+    x, size = scene.x, size_of_vector(manifold, scene.x, scene.v)
+    radius = torch.as_tensor(manifold.injectivity_radius(x), dtype=size.dtype).expand_as(size)
+    h = share * torch.minimum(radius, scene.scale) / size
+    return x, manifold.expmap(x, 0.5 * scene.u), h, size
 
 
 def _plane(manifold: Manifold, scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
