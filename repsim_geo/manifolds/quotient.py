@@ -255,7 +255,7 @@ class Quotient(RiemannianManifold):
         stacked = scaled.movedim(-3, -2).flatten(-2)
         if stacked.shape[-1] > stacked.shape[-2]:
             stacked = torch.linalg.qr(working_precision(stacked).mT).R.mT.to(points.dtype)
-        return self.with_columns(stacked, min(stacked.shape[-1], points.shape[-1]))
+        return self.with_columns(stacked, points.shape[-1])
 
     # ------------------------------------------------------------------ transport
 

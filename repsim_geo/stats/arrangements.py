@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Sequence
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from repsim_geo.errors import ShapeError
-from repsim_geo.stats.points import as_generator
+from repsim_geo.stats.points import as_generator, check_whole
 
 
 def row_orders(
@@ -46,7 +45,7 @@ def row_orders(
     >>> orders.tolist(), exact
     ([[0, 1, 2, 3], [0, 3, 2, 1], [2, 1, 0, 3], [2, 3, 0, 1]], True)
     """
-    check_permutations(n_permutations)
+    _check_permutations(n_permutations)
     block = torch.zeros(m, dtype=torch.int64) if restrict is None else as_labels(restrict, m, "restrict")[0]
     sizes = block.bincount().tolist()
     n_orders = math.prod(math.factorial(size) for size in sizes)
@@ -61,12 +60,8 @@ def row_orders(
         inside = [itertools.permutations(part.tolist()) for part in slots.split(sizes)]
         shuffled = torch.tensor([list(itertools.chain(*parts)) for parts in itertools.product(*inside)])
     else:
-        generator = as_generator(seed)
-        keys = torch.rand(
-            n_permutations, m, dtype=torch.float64, generator=generator, device=generator.device
-        )
         # Rows sorted by block, and at random within it: one sort for all permutations.
-        shuffled = (keys.cpu() + block).argsort(-1)
+        shuffled = (_keys(n_permutations, m, seed) + block).argsort(-1)
     orders = torch.empty_like(shuffled)
     orders[:, slots] = shuffled
     return orders, n_orders <= n_permutations
@@ -100,7 +95,7 @@ def group_labelings(
     >>> labelings[1:].tolist(), exact
     ([[0, 1, 1], [1, 0, 1], [1, 1, 0]], True)
     """
-    check_permutations(n_permutations)
+    _check_permutations(n_permutations)
     n, sizes = len(codes), codes.bincount().tolist()
     exact = math.factorial(n) // math.prod(map(math.factorial, sizes)) <= n_permutations
     if exact:
@@ -113,35 +108,35 @@ def group_labelings(
             ]
         others = torch.tensor(rows)
     else:
-        generator = as_generator(seed)
-        keys = torch.rand(
-            n_permutations, n, dtype=torch.float64, generator=generator, device=generator.device
-        )
-        others = codes[keys.cpu().argsort(-1)]
+        others = codes[random_orders(n_permutations, n, seed)]
     return torch.cat([codes[None], others]), exact
 
 
-def check_permutations(n_permutations: Any) -> None:
+def random_orders(n: int, m: int, seed: int | torch.Generator = 0) -> Tensor:
     """
-    Refuse a number of permutations that is none.
+    Random orders of m things, drawn independently.
 
     Parameters
     ----------
-    n_permutations : int
+    n, m : int
+    seed : int or torch.Generator
 
-    Raises
-    ------
-    ValueError
+    Returns
+    -------
+    Tensor, shape (n, m), int64
+        On the CPU.
     """
-    if (
-        isinstance(n_permutations, bool)
-        or not isinstance(n_permutations, Integral)
-        or int(n_permutations) < 1
-    ):
-        raise ValueError(
-            f"n_permutations must be a whole number, 1 or more, got {n_permutations!r}. "
-            "999 of them give p-values down to 0.001."
-        )
+    return _keys(n, m, seed).argsort(-1)
+
+
+def _keys(n: int, m: int, seed: int | torch.Generator) -> Tensor:
+    """Random numbers between 0 and 1; float64, in which there are no ties."""
+    generator = as_generator(seed)
+    return torch.rand(n, m, dtype=torch.float64, generator=generator, device=generator.device).cpu()
+
+
+def _check_permutations(n_permutations: Any) -> None:
+    check_whole(n_permutations, "n_permutations", hint="999 of them give p-values down to 0.001.")
 
 
 def as_labels(labels: Any, n: int, name: str = "labels") -> tuple[Tensor, tuple[Hashable, ...]]:

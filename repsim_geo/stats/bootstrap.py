@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
@@ -17,13 +17,12 @@ from repsim_geo import _checks
 from repsim_geo._extras import need
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import DegenerateRepresentationError, DegenerateRepresentationWarning, ShapeError
+from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.manifolds.sphere import UnitSphere
+from repsim_geo.stats.arrangements import as_labels, random_orders
 from repsim_geo.stats.frechet import FrechetMean
-from repsim_geo.stats.points import as_generator, as_points, like
+from repsim_geo.stats.points import as_generator, as_points, check_whole, in_span, like, named
 from repsim_geo.stats.records import Interval
-
-# Entries of a tensor that is computed in one go.
-_CHUNK = 2**24
 
 
 @dataclass(frozen=True)
@@ -201,9 +200,13 @@ def distances_of_stacks(metric: Any, x: Tensor, y: Tensor) -> Tensor:
     if not hasattr(metric, "embed"):
         return torch.stack([torch.as_tensor(metric(a, b)).reshape(()) for a, b in zip(x, y, strict=True)])
     metric = _resolved(metric, [x, y])
-    if hasattr(metric, "between") and not isinstance(metric, Scaled):
-        return metric.between(metric.prepare(x), metric.prepare(y))
-    return metric.dist(metric.embed(x), metric.embed(y))
+    prepared = hasattr(metric, "between") and not isinstance(metric, Scaled)
+    embed, between = (metric.prepare, metric.between) if prepared else (metric.embed, metric.dist)
+    with named("x"):
+        a = embed(x)
+    with named("y"):
+        b = embed(y)
+    return between(a, b)
 
 
 def _resolved(metric: Any, reps: Sequence[Tensor]) -> Any:
@@ -367,13 +370,10 @@ def _known_over(over: str | Iterable[str]) -> list[str]:
 
 def _members(groups: Sequence[Any] | None, n: int) -> list[list[int]]:
     """Numbers of the networks of each group."""
-    labels = [0] * n if groups is None else list(groups)
-    if len(labels) != n:
-        raise ShapeError(f"groups must hold one label for each of the {n} networks, got {len(labels)}.")
-    named: dict[Any, list[int]] = {}
-    for i, label in enumerate(labels):
-        named.setdefault(label.item() if hasattr(label, "item") else label, []).append(i)
-    return list(named.values())
+    if groups is None:
+        return [list(range(n))]
+    codes, names = as_labels(groups, n, "groups")
+    return [(codes == code).nonzero().flatten().tolist() for code in range(len(names))]
 
 
 def _counts(members: list[list[int]], n_resamples: int, generator: torch.Generator, *, drawn: bool) -> Tensor:
@@ -442,7 +442,11 @@ def all_distances(metric: Any, reps: Sequence[Tensor]) -> Tensor:
         d[:, i, j] = d[:, j, i] = upper
         return d
     metric = _resolved(metric, reps)
-    points = torch.stack([metric.embed(x) for x in reps], 1)
+    embedded = []
+    for i, x in enumerate(reps):
+        with named(f"reps[{i}]"):
+            embedded.append(metric.embed(x))
+    points = torch.stack(embedded, 1)
     if hasattr(metric, "cdist"):
         d = metric.cdist(points, points)
     else:
@@ -578,7 +582,7 @@ def bootstrap_mean(
     picks = torch.randint(n, (n_resamples, n), generator=generator, device=generator.device).to(x.device)
     weights = x.new_zeros(n_resamples, n).scatter_add(1, picks, x.new_ones(n_resamples, n))
     inside, here, start, scale = _reduced(manifold, x, center.mean_)
-    rows = max(1, _CHUNK // here.numel())
+    rows = max(1, BLOCK_ELEMENTS // here.numel())
     distances, converged = [], center.converged_
     for w in weights.split(rows):
         fitted = FrechetMean(inside, init=start).fit(here.expand(len(w), *here.shape), w)
@@ -598,14 +602,9 @@ def _reduced(manifold: Any, x: Tensor, mean: Tensor) -> tuple[Any, Tensor, Tenso
     """
     if not getattr(manifold, "spherical", False):
         return manifold, x, mean, 1.0
-    basis, r = torch.linalg.qr(x.flatten(1).mT)
-    sphere = UnitSphere(1)
-    return (
-        sphere,
-        sphere.projx(r.mT),
-        sphere.projx(mean.flatten() @ basis),
-        float(getattr(manifold, "scale", 1.0)),
-    )
+    sphere, (basis, here) = UnitSphere(1), in_span(x)
+    start = sphere.projx(mean.flatten().to(basis) @ basis).to(x)
+    return sphere, here, start, float(getattr(manifold, "scale", 1.0))
 
 
 def _upper_quantile(values: Tensor, level: float) -> tuple[float, float]:
@@ -666,13 +665,13 @@ def _stimuli(
             f"{m} stimuli are too few to resample: method={method!r} leaves {kept} different ones, and this "
             f"metric needs {fewest}. Record at least {fewest + 1 if method == 'jackknife' else 2 * fewest}."
         )
-    place = generator.device
     if method == "jackknife":
         others = ~torch.eye(m, dtype=torch.bool, device=device)
         return torch.arange(m, device=device).expand(m, m)[others].reshape(m, m - 1), 1 / (m - 1)
     if method == "bootstrap":
-        return torch.randint(m, (n_resamples, m), generator=generator, device=place).to(device), 1.0
-    order = torch.rand(n_resamples, m, dtype=torch.float64, generator=generator, device=place).argsort(-1)
+        picks = torch.randint(m, (n_resamples, m), generator=generator, device=generator.device)
+        return picks.to(device), 1.0
+    order = random_orders(n_resamples, m, generator)
     return order[:, :kept].sort(-1).values.to(device), (m - kept) / kept
 
 
@@ -705,7 +704,7 @@ def rows_at_once(m: int, d: int, pairs: int = 2) -> int:
     -------
     int
     """
-    return max(1, _CHUNK // (pairs * m * max(m, d)))
+    return max(1, BLOCK_ELEMENTS // (pairs * m * max(m, d)))
 
 
 def as_representation(x: Any, name: str) -> Tensor:
@@ -767,7 +766,6 @@ def as_networks(reps: Any, least: int = 2) -> list[Tensor]:
 
 
 def _check_options(n_resamples: Any, level: Any) -> None:
-    if isinstance(n_resamples, bool) or not isinstance(n_resamples, Integral) or n_resamples < 20:
-        raise ValueError(f"n_resamples must be a whole number of at least 20, got {n_resamples!r}.")
+    check_whole(n_resamples, "n_resamples", 20)
     if not isinstance(level, Real) or not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}. 0.95 is usual.")

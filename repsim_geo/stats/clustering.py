@@ -18,18 +18,18 @@ from torch import Tensor
 from repsim_geo._extras import need
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import ConvergenceWarning, CutLocusWarning, ShapeError
+from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.numerics.norms import with_axes
+from repsim_geo.stats.distances import as_distances, between
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
-from repsim_geo.stats.points import as_generator, as_points, as_weights, like
+from repsim_geo.stats.points import as_generator, as_points, as_weights, check_whole, like
 
 if TYPE_CHECKING:
     from sklearn.base import ClusterMixin
 else:
     ClusterMixin = need("sklearn.base", "stats", "ManifoldKMeans").ClusterMixin
 
-# Intermediate tensors stay below this many elements (128 MiB in float64).
-_ELEMENTS = 2**24
 # Gradient norm, relative to the spread of a cluster, at which a mean is good enough to look for its members.
 _ROUGH = 1e-3
 _EUCLIDEAN_ONLY = ("centroid", "median", "ward")
@@ -152,7 +152,7 @@ class ManifoldKMeans(ClusterMixin, Estimator):
             When the best start was not at rest after ``max_iter`` updates, or a mean was not found.
         """
         for name in ("n_clusters", "n_init", "max_iter"):
-            _check_count(getattr(self, name), name)
+            check_whole(getattr(self, name), name)
         if not (isinstance(self.tol, Real) and self.tol >= 0):
             raise ValueError(f"tol must be a number, 0 or more, got {self.tol!r}. Use 0 to run to the end.")
         points = as_points(self.manifold, points)
@@ -170,7 +170,7 @@ class ManifoldKMeans(ClusterMixin, Estimator):
         self._judge(heavy, mass, centers, labels, stable)
         self.n_iter_ = rough + exact
         self.cluster_centers_ = centers
-        distances = _between(self.manifold, points, centers)
+        distances = between(self.manifold, points, centers)
         self.labels_ = distances.argmin(-1)
         self.inertia_ = float(len(points) * (weights * distances.amin(-1).square()).sum())
         return self
@@ -221,7 +221,7 @@ class ManifoldKMeans(ClusterMixin, Estimator):
         if isinstance(self.init, str) and self.init == "k-means++":
 
             def squares(index: Tensor) -> Tensor:
-                return _between(self.manifold, points[index], points).square()
+                return between(self.manifold, points[index], points).square()
 
             return points[spread_indices(squares, weights, k, self.n_init, as_generator(self.seed))]
         if isinstance(self.init, str):
@@ -239,7 +239,7 @@ class ManifoldKMeans(ClusterMixin, Estimator):
     ) -> tuple[Tensor, Tensor, bool, int]:
         """Centers and labels of the best start, whether they were stable, and the updates it took."""
         starts, k = centers.shape[:2]
-        distances = _between(self.manifold, centers.flatten(0, 1), points).unflatten(0, (starts, k))
+        distances = between(self.manifold, centers.flatten(0, 1), points).unflatten(0, (starts, k))
         labels = distances.argmin(1)
         members = _members(torch.full_like(labels, -1), k)
         inertia, taken = _inertia(distances, labels, weights), labels.new_zeros(starts)
@@ -277,7 +277,7 @@ class ManifoldKMeans(ClusterMixin, Estimator):
         if not len(members):
             return centers, distances
         new = group_means(self.manifold, points, members, weights, old, accuracy).mean
-        found = _between(self.manifold, new, points)
+        found = between(self.manifold, new, points)
         mass = weights * members
         # Near a minimum the inertia is flat: equal up to rounding is no reason to keep the old center.
         better = (mass * found.square()).sum(-1) <= (mass * kept.square()).sum(-1) * _slack(points.dtype)
@@ -394,7 +394,7 @@ class KMedoids(ClusterMixin, Estimator):
             When ``max_iter`` swaps were not enough.
         """
         for name in ("n_clusters", "n_init", "max_iter"):
-            _check_count(getattr(self, name), name)
+            check_whole(getattr(self, name), name)
         d = as_distances(distances)
         k, n = self.n_clusters, len(d)
         weights = n * as_weights(weights, d, 1)
@@ -465,13 +465,7 @@ class KMedoids(ClusterMixin, Estimator):
         Tensor or ndarray, shape (q, k)
         """
         self._fitted()
-        n = len(self.labels_)
-        d = _as_numbers(distances)
-        if d.dim() != 2 or d.shape[1] != n:
-            raise ShapeError(
-                f"distances must have shape (q, {n}), to each of the {n} networks of fit, got "
-                f"{tuple(d.shape)}. Use metric.cdist(new, old)."
-            )
+        d = as_distances(distances, columns=len(self.labels_))
         return like(d[:, self.medoid_indices_.to(d.device)], distances)
 
 
@@ -615,7 +609,8 @@ def hierarchical_clustering(distances: Any, method: str = "average") -> Hierarch
     >>> tree.labels(2), tree.order
     (array([0, 1, 0, 1]), array([0, 2, 1, 3]...))
     """
-    d = as_distances(distances).double().cpu()
+    given = as_distances(distances)
+    d = given.double().cpu()
     n = len(d)
     if n < 2:
         raise ShapeError(f"distances must be of at least two networks, got {n}. Add networks.")
@@ -624,7 +619,7 @@ def hierarchical_clustering(distances: Any, method: str = "average") -> Hierarch
             f"method must be one of {', '.join(_ANY_DISTANCE + _EUCLIDEAN_ONLY)}, got {method!r}."
         )
     if method in _EUCLIDEAN_ONLY:
-        _check_euclidean(d, method, torch.finfo(_as_numbers(distances).dtype).eps)
+        _check_euclidean(d, method, torch.finfo(given.dtype).eps)
     condensed = d[tuple(torch.triu_indices(n, n, 1))].numpy()
     hierarchy = need("scipy.cluster.hierarchy", "stats", "hierarchical_clustering")
     return Hierarchy(hierarchy.linkage(condensed, method, optimal_ordering=True), condensed, method)
@@ -700,7 +695,7 @@ def group_means(
     index = members.to(torch.uint8).argsort(dim=-1, descending=True, stable=True)[:, :size]
     mass = (weights * members).gather(-1, index)
     starts = None if getattr(manifold, "spherical", False) else init
-    rows = max(1, _ELEMENTS // max(1, size * points[0].numel()))
+    rows = max(1, BLOCK_ELEMENTS // max(1, size * points[0].numel()))
     fits = [
         FrechetMean(manifold, tol=tol, init="medoid" if starts is None else starts[part]).fit(
             points[index[part]], weights=mass[part]
@@ -738,15 +733,7 @@ def distances_to(manifold: Manifold, points: Any, centers: Tensor) -> Tensor:
             f"points must have the shape of those of fit, {tuple(centers.shape[1:])}, got "
             f"{tuple(points.shape[1:])}. Embed them with the same resolved metric."
         )
-    return _between(manifold, points, centers.to(points))
-
-
-def _between(manifold: Manifold, x: Tensor, y: Tensor) -> Tensor:
-    """All distances of two stacks of points, shape (n, k), on any manifold."""
-    if hasattr(manifold, "cdist"):
-        return manifold.cdist(x, y)
-    rows = max(1, _ELEMENTS // max(1, y.numel()))
-    return torch.cat([manifold.dist(block.unsqueeze(1), y) for block in x.split(rows)])
+    return between(manifold, points, centers.to(points))
 
 
 def spread_indices(
@@ -798,63 +785,6 @@ def spread_indices(
     return torch.stack(chosen, -1)
 
 
-def as_distances(distances: Any, *, batched: bool = False) -> Tensor:
-    """
-    A matrix of distances as a tensor, exactly symmetric with zero diagonal; the input is never changed.
-
-    Parameters
-    ----------
-    distances : Tensor or ndarray, shape (n, n), or (*batch, n, n) if `batched`
-    batched : bool
-
-    Returns
-    -------
-    Tensor
-
-    Raises
-    ------
-    TypeError, ShapeError, ValueError
-        Not numbers; not square; not finite, negative, not symmetric, or not zero on the diagonal, by more
-        than half of the digits of the largest.
-    """
-    d = _as_numbers(distances)
-    if d.dim() < 2 or d.shape[-1] != d.shape[-2] or 0 in d.shape or (d.dim() > 2 and not batched):
-        raise ShapeError(
-            f"distances must have shape (n, n), got {tuple(d.shape)}. Use metric.cdist(points, points)."
-        )
-    if not bool((d >= 0).all()):
-        raise ValueError(
-            "distances must not be negative, got some below zero. Turn similarities into distances first."
-        )
-    rounding = math.sqrt(torch.finfo(d.dtype).eps) * d.amax((-2, -1))
-    if bool((d.diagonal(dim1=-2, dim2=-1).amax(-1) > rounding).any()):
-        raise ValueError(
-            "distances must be zero on the diagonal, got other values there. Hand over distances, not "
-            "similarities."
-        )
-    if bool(((d - d.mT).abs().amax((-2, -1)) > rounding).any()):
-        raise ValueError(
-            "distances must be symmetric, got a matrix that is not. Use (distances + distances.T) / 2."
-        )
-    return ((d + d.mT) / 2).masked_fill(torch.eye(d.shape[-1], dtype=torch.bool, device=d.device), 0.0)
-
-
-def _as_numbers(distances: Any) -> Tensor:
-    d = distances if isinstance(distances, Tensor) else np.array(distances)
-    if d.dtype not in (torch.float32, torch.float64, np.float32, np.float64):
-        raise TypeError(
-            f"distances must be float32 or float64 numbers, got {d.dtype}. Convert them to float64."
-        )
-    d = torch.as_tensor(d)
-    if not bool(d.isfinite().all()):
-        which = sorted({int(i) for i in (~d.isfinite()).nonzero()[:, -2:-1].flatten()})
-        raise ValueError(
-            f"distances must be finite, got nan or infinity in row {', '.join(map(str, which[:5]))}"
-            f"{' and others' if len(which) > 5 else ''}. Remove the networks that failed."
-        )
-    return d.detach()
-
-
 def _slack(dtype: torch.dtype) -> float:
     """Factor between two inertias that may be the same number, summed in another order."""
     return 1 + 64 * torch.finfo(dtype).eps
@@ -863,11 +793,6 @@ def _slack(dtype: torch.dtype) -> float:
 def _first_best(inertia: Tensor) -> int:
     """The first start with the least inertia: that of starts with one result does not depend on rounding."""
     return int((inertia <= inertia.min() * _slack(inertia.dtype)).to(torch.uint8).argmax())
-
-
-def _check_count(value: Any, name: str) -> None:
-    if not (isinstance(value, Integral) and value >= 1):
-        raise ValueError(f"{name} must be a whole number, 1 or more, got {value!r}.")
 
 
 def _check_enough(k: int, n: int) -> None:
@@ -944,7 +869,7 @@ def _best_swap(d: Tensor, medoids: Tensor, weights: Tensor) -> Tensor:
     second = to_medoids.scatter(1, label[:, None], math.inf).amin(1)
     own = _members(label, k).to(d.dtype).mT
     changes = []
-    for rows in d.split(max(1, _ELEMENTS // max(1, starts * len(d)))):
+    for rows in d.split(max(1, BLOCK_ELEMENTS // max(1, starts * len(d)))):
         with_nearest = torch.minimum(rows, nearest[:, None])
         loss = torch.minimum(rows, second[:, None]) - with_nearest
         shared = (weights * (with_nearest - nearest[:, None])).sum(-1, keepdim=True)

@@ -89,10 +89,11 @@ class Estimator(BaseEstimator):
             The file is damaged, or holds another estimator or manifold.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here: numpy leaves a damaged file open.
+            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {k: torch.from_numpy(file[k]) for k in file.files if k != "description"}
                 described = json.loads(str(file["description"]))
-            kind, written = described["estimator"], described["manifold"]
+            version, kind, written = (described[k] for k in ("format", "estimator", "manifold"))
             groups = described["parameters"], described["results"]
             parameters, results = ({k: _unpacked(v, arrays) for k, v in g.items()} for g in groups)
         except OSError:
@@ -101,6 +102,11 @@ class Estimator(BaseEstimator):
             raise ValueError(
                 f"{path} does not hold an estimator that can be read. Use a file that save() wrote."
             ) from error
+        if version > _FORMAT:
+            raise ValueError(
+                f"{path} has format {version}, and this version of repsim_geo reads up to {_FORMAT}. "
+                "Install a newer version."
+            )
         if kind != cls.__name__:
             raise ValueError(f"{path} holds a {kind}, not a {cls.__name__}. Use {kind}.load(path).")
         if written != _text(manifold):
@@ -114,7 +120,10 @@ class Estimator(BaseEstimator):
 
 
 def _text(manifold: Any) -> str | None:
-    return None if manifold is None else repr(manifold)
+    if manifold is None:
+        return None
+    scale = getattr(manifold, "scale", None)  # geoopt.Scaled does not print it
+    return repr(manifold) if scale is None else f"{manifold!r} scaled by {float(scale):.9g}"
 
 
 def _packed(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

@@ -24,6 +24,8 @@ _TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 # Most columns of shapes at full width, and how near their mean has to be found, to start from.
 _WIDEST = 256
 _NEAR_ENOUGH = 1e-4
+# Data points to start from besides.
+_STARTS = 8
 
 
 class FrechetMean(Estimator):
@@ -146,8 +148,9 @@ class FrechetMean(Estimator):
             start = self._start(points, weights) if start is None else start
             mean, more = descend(problem, start, tol, self.max_iter - self.n_iter_)
             self.n_iter_ += more
-            if isinstance(self.init, str) and self.init == "medoid":
-                mean, more = self._from_full_width(mean, problem, tol)
+            left = self.max_iter - self.n_iter_
+            if isinstance(self.init, str) and self.init == "medoid" and left > 0:
+                mean, more = self._from_full_width(mean, problem, tol, left)
                 self.n_iter_ += more
             self._certify(self.manifold.projx(mean), problem, tol)
         self._warn_unless_converged(problem, tol)
@@ -280,7 +283,9 @@ class FrechetMean(Estimator):
         rough = getattr(self.manifold, "rough_mean", lambda *_: None)(points, weights)
         return best_point(self.manifold, points, weights, 2) if rough is None else rough
 
-    def _from_full_width(self, mean: Tensor, problem: Variance, tol: float) -> tuple[Tensor, int]:
+    def _from_full_width(
+        self, mean: Tensor, problem: Variance, tol: float, max_iter: int
+    ) -> tuple[Tensor, int]:
         """
         Another mean of shapes, if there is a better one among those with more columns.
 
@@ -298,7 +303,14 @@ class FrechetMean(Estimator):
         wide = manifold.with_columns(points, width)
         start = manifold.with_columns(manifold.rough_mean(wide, weights), width)
         start, _ = descend(Variance(manifold, wide, weights), start, _NEAR_ENOUGH, self.max_iter)
-        other, n_iter = descend(problem, manifold.with_columns(start, p), tol, self.max_iter)
+        # Data points too, all at once: with few networks the nearest local mean may be the best.
+        chosen = torch.arange(0, n, -(-n // _STARTS), device=points.device)
+        starts = torch.cat([manifold.with_columns(start, p)[None], points.movedim(-3, 0)[chosen]])
+        several = Variance(manifold, points.expand(len(starts), *points.shape), weights)
+        starts, _ = descend(several, starts, _NEAR_ENOUGH, self.max_iter)
+        values = several.look(starts)[0]
+        best = with_axes(values.argmin(0, keepdim=True), 2)
+        other, n_iter = descend(problem, starts.take_along_dim(best, 0)[0], tol, max_iter)
         better = problem.look(other)[0] < problem.look(mean)[0]
         return torch.where(with_axes(better, 2), other, mean), n_iter
 

@@ -11,14 +11,16 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
+from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.stats.arrangements import as_labels, group_labelings
+from repsim_geo.stats.descent import rounding_of_logs
+from repsim_geo.stats.distances import as_distances
 from repsim_geo.stats.frechet import FrechetMean
-from repsim_geo.stats.points import as_points, as_symmetric
+from repsim_geo.stats.points import as_points, in_span
 from repsim_geo.stats.records import TestResult, judged
 
-_CHUNK = 2**24  # elements of the largest intermediate tensor
 # Squared distances of a group that agree to so many digits count as if they agreed to no more: the spread of
 # equal ones is rounding, and the statistic divides by it.
 _SAME = 1e-8
@@ -150,15 +152,7 @@ def permanova(
 
 
 def _as_groups(distances: Any, labels: Any) -> tuple[Tensor, Tensor, tuple[Hashable, ...]]:
-    distances = as_symmetric(distances, "distances")
-    largest = distances.max() if distances.numel() else distances.sum()
-    # Other tools return up to 1e-3 for the distance of a float32 network to itself.
-    if bool((distances < 0).any()) or bool((distances.diagonal() > 1e-2 * largest).any()):
-        raise ValueError(
-            "distances must be nonnegative with zeros on the diagonal, got entries from "
-            f"{float(distances.min()):.3g} and a diagonal up to {float(distances.diagonal().max()):.3g}. "
-            "Turn similarities into distances first."
-        )
+    distances = as_distances(distances, precise=True)
     codes, names = _checked_labels(labels, distances.shape[0], least=2)
     return distances, codes, names
 
@@ -187,7 +181,7 @@ def _components(values: Tensor, labelings: Tensor) -> tuple[Tensor, Tensor]:
     n, k = values.shape[0], int(labelings.max()) + 1
     sizes = labelings[0].bincount().to(values)
     within = []
-    for part in labelings.to(values.device).split(max(1, _CHUNK // (n * k))):
+    for part in labelings.to(values.device).split(max(1, BLOCK_ELEMENTS // (n * k))):
         member = torch.nn.functional.one_hot(part, k).to(values)  # (chunk, n, k)
         # All permutations in one product of matrices.
         reach = (values @ member.movedim(0, 1).flatten(1)).unflatten(1, (-1, k)).movedim(1, 0)
@@ -309,7 +303,8 @@ def frechet_anova(
     labelings, exact = group_labelings(codes, n_permutations, seed)
     with torch.no_grad():
         variances, errors, pooled = _spreads(manifold, points, labelings.to(points.device), sizes.tolist())
-    values = _statistic(variances, errors, pooled, sizes.to(variances))
+    same = float(pooled) <= float(rounding_of_logs(manifold, points)) ** 2
+    values = _statistic(variances, errors, pooled, sizes.to(variances), same=same)
     # Values differ by powers of ten where groups have hardly any spread. Ties are recognized relative to the
     # largest one; the logarithm brings it near the others.
     logs = values.log1p()
@@ -327,9 +322,13 @@ def frechet_anova(
     )
 
 
-def _statistic(variances: Tensor, errors: Tensor, pooled: Tensor, sizes: Tensor) -> Tensor:
-    """Statistic of Dubey and Müller from V_j and s_j^2, shape (n_labelings, k), and V; (n_labelings,)."""
-    if float(pooled) == 0:
+def _statistic(variances: Tensor, errors: Tensor, pooled: Tensor, sizes: Tensor, *, same: bool) -> Tensor:
+    """
+    Statistic of Dubey and Müller from V_j and s_j^2, shape (n_labelings, k), and V; shape (n_labelings,).
+
+    Zero if all networks are the same: what is left is rounding.
+    """
+    if same:
         return torch.zeros_like(variances[:, 0])
     # Dimensionless from here on, so that nothing overflows.
     variances, errors = variances / pooled, (errors / pooled.square()).clamp_min(_SAME**2)
@@ -354,7 +353,7 @@ def _spreads(
     else:
         # A Scaled sphere is spherical too, but its distances are not angles.
         if getattr(manifold, "spherical", False) and not hasattr(manifold, "scale"):
-            manifold, points = _in_span(points)
+            manifold, points = UnitSphere(1), in_span(points)[1]
         pooled_mean = FrechetMean(manifold).fit(points)
         groups = [_in_general(manifold, points, part, pooled_mean.mean_) for part in members]
         pooled = pooled_mean.variance_
@@ -366,7 +365,7 @@ def _in_flat(d2: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
     """Variance and its error from squared distances: that to a mean is the mean one less the variance."""
     n = members.shape[-1]
     spreads = []
-    for part in members.split(max(1, _CHUNK // n**2)):
+    for part in members.split(max(1, BLOCK_ELEMENTS // n**2)):
         to_others = d2[part[:, :, None], part[:, None, :]].mean(-1)
         variance = to_others.mean(-1) / 2
         to_mean = to_others - variance[:, None]
@@ -375,17 +374,11 @@ def _in_flat(d2: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
     return variances, errors
 
 
-def _in_span(points: Tensor) -> tuple[Any, Tensor]:
-    """Points of a sphere in an orthonormal basis of their span, which contains every mean."""
-    sphere = UnitSphere(ndim=1)
-    return sphere, sphere.projx(torch.linalg.qr(points.flatten(1).mT).R.mT)
-
-
 def _in_general(manifold: Any, points: Tensor, members: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
     n, ndim = members.shape[-1], manifold.ndim
     init: Any = "medoid" if getattr(manifold, "spherical", False) else start
     spreads = []
-    for part in members.split(max(1, _CHUNK // (n * max(n, points[0].numel())))):
+    for part in members.split(max(1, BLOCK_ELEMENTS // (n * max(n, points[0].numel())))):
         group = points[part]  # (chunk, n, *point)
         mean = FrechetMean(manifold, init=init).fit(group)
         d2 = manifold.dist(mean.mean_.unsqueeze(-ndim - 1), group).square()

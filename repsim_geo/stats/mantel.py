@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from repsim_geo.errors import ShapeError
+from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.stats.arrangements import row_orders
-from repsim_geo.stats.points import as_symmetric
+from repsim_geo.stats.distances import as_symmetric
 from repsim_geo.stats.records import TestResult, judged
-
-_CHUNK = 2**24  # elements of the largest intermediate tensor
 
 
 def mantel_test(
@@ -130,7 +129,7 @@ def _standardized(matrix: Tensor, name: str) -> Tensor:
 def _correlations(a: Tensor, b: Tensor, orders: Tensor) -> Tensor:
     """Correlation of `a` with `b` in every order; shape (n_orders,)."""
     n = a.shape[-1]
-    parts = orders.split(max(1, _CHUNK // (n * n)))
+    parts = orders.split(max(1, BLOCK_ELEMENTS // (n * n)))
     return torch.cat([(a * b[p[:, :, None], p[:, None, :]]).sum((-2, -1)) / 2 for p in parts])
 
 

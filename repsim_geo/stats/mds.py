@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,8 +16,9 @@ from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.centering import center_doubly
 from repsim_geo.numerics.norms import with_axes
 from repsim_geo.numerics.symmetric import spectrum
+from repsim_geo.stats.distances import as_distances, as_matrix, as_symmetric
 from repsim_geo.stats.estimator import Estimator
-from repsim_geo.stats.points import as_generator, like
+from repsim_geo.stats.points import as_generator, check_whole, like
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -717,20 +716,6 @@ def _lengths(x: Tensor) -> Tensor:
     return torch.cdist(x, x, compute_mode=EXACT)
 
 
-def check_whole(value: Any, name: str, least: int = 1) -> None:
-    """
-    Refuse what is not a whole number of at least `least`.
-
-    Parameters
-    ----------
-    value : int
-    name : str
-    least : int
-    """
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number, {least} or more, got {value!r}. Choose such a one.")
-
-
 def check_search(estimator: Any) -> None:
     """
     Refuse parameters of a search that make no sense.
@@ -744,90 +729,6 @@ def check_search(estimator: Any) -> None:
     check_whole(estimator.max_iter, "max_iter", 0)
     if not estimator.tol > 0:
         raise ValueError(f"tol must be positive, got {estimator.tol!r}. 1e-7 is the default.")
-
-
-def as_distances(distances: Any, *, columns: int | None = None) -> Tensor:
-    """
-    A matrix of distances as a tensor without history; the input is never changed.
-
-    Parameters
-    ----------
-    distances : Tensor, ndarray or nested sequence, shape (n, n) or (q, columns)
-    columns : int, optional
-        Fitted points, if these are distances of new points to them.
-
-    Returns
-    -------
-    Tensor
-        Exactly symmetric with exactly zero diagonal, if square; float32 or float64.
-
-    Raises
-    ------
-    TypeError, ShapeError, ValueError
-    """
-    d = _as_matrix(distances, "distances")
-    if columns is None and d.shape[0] != d.shape[1]:
-        raise ShapeError(
-            f"distances must be a square matrix (n, n), got shape {tuple(d.shape)}. Compute all pairs, with "
-            "torch.cdist or a metric's cdist."
-        )
-    if columns is not None and d.shape[1] != columns:
-        raise ShapeError(
-            f"distances must have a column for each of the {columns} fitted points, shape (q, {columns}), "
-            f"got {tuple(d.shape)}. New points are rows."
-        )
-    if not bool(d.isfinite().all()):
-        i, j = (int(a) for a in (~d.isfinite()).nonzero()[0])
-        raise ValueError(
-            f"distances must be finite, got {float(d[i, j])} between points {i} and {j}. Leave the point "
-            "out, or give that pair weight zero where weights are taken."
-        )
-    if bool((d < 0).any()):
-        raise ValueError(
-            f"distances must not be negative, got {float(d.min()):.3g}. Similarities have to be turned into "
-            "distances first."
-        )
-    return d if columns is not None else _symmetric(d, "distances", hollow=True)
-
-
-def _as_matrix(values: Any, name: str) -> Tensor:
-    """Two axes of float32 or float64, without history."""
-    if not isinstance(values, Tensor):
-        array = np.asarray(values)
-        if array.dtype.kind not in "fiu":
-            raise TypeError(
-                f"{name} must be real numbers, got {array.dtype}. Use a tensor or an array of floats."
-            )
-        precise = array.dtype.kind == "f" and array.dtype.itemsize <= 4
-        values = torch.from_numpy(np.array(array, dtype=np.float32 if precise else np.float64))
-    if values.dtype not in (torch.float32, torch.float64):
-        if values.is_complex() or values.dtype == torch.bool:
-            raise TypeError(f"{name} must be real numbers, got {values.dtype}. Convert with {name}.double().")
-        values = values.to(torch.float32 if values.is_floating_point() else torch.float64)
-    if values.dim() != 2 or 0 in values.shape:
-        raise ShapeError(
-            f"{name} must be a matrix with entries, got shape {tuple(values.shape)}. Use one pair an entry."
-        )
-    return values.detach().as_subclass(Tensor)
-
-
-def _symmetric(a: Tensor, name: str, *, hollow: bool) -> Tensor:
-    """The symmetric part with zero diagonal, if the rest is rounding."""
-    # Distances from inner products carry the root of their rounding where they are small.
-    slack = 4 * math.sqrt(torch.finfo(a.dtype).eps) * float(a.max())
-    uneven = float((a - a.mT).abs().max())
-    if uneven > slack:
-        raise ValueError(
-            f"{name} must be symmetric, got entries that differ by {uneven:.3g} from those across the "
-            f"diagonal. Use ({name} + {name}.T) / 2 if that is meant."
-        )
-    if hollow and float(a.diagonal().max()) > slack:
-        raise ValueError(
-            f"{name} must be zero on the diagonal, got {float(a.diagonal().max()):.3g}. Similarities have "
-            "to be turned into distances first."
-        )
-    a = (a + a.mT) / 2
-    return a - torch.diag(a.diagonal())
 
 
 def as_weighted(distances: Any, weights: Any) -> tuple[Tensor, Tensor, float]:
@@ -857,9 +758,10 @@ def as_weighted(distances: Any, weights: Any) -> tuple[Tensor, Tensor, float]:
         d = as_distances(distances)
         w = torch.ones_like(working_precision(d))
         return d, w - torch.diag(w.diagonal()), 1.0
-    d = _as_matrix(distances, "distances")
+    d = as_matrix(distances, "distances")
     w = _as_nonnegative(weights, d)
-    w = _symmetric(w, "weights", hollow=False) if w.shape[0] == w.shape[1] else w
+    if w.shape[0] == w.shape[1]:
+        w = as_symmetric(w, "weights").fill_diagonal_(0.0)
     d = as_distances(torch.where(w > 0, d, 0.0))
     graph = need("scipy.sparse.csgraph", "stats", "MDS with weights")
     groups = graph.connected_components(w.cpu().numpy() > 0, directed=False)[0]
@@ -894,7 +796,7 @@ def as_weighted_rows(estimator: Any, distances: Any, weights: Any) -> tuple[Tens
     if weights is None:
         d = estimator._to_fitted(distances)
         return d, torch.ones_like(working_precision(d))
-    d = _as_matrix(distances, "distances")
+    d = as_matrix(distances, "distances")
     w = _as_nonnegative(weights, d)
     d, most = estimator._to_fitted(torch.where(w > 0, d, 0.0)), w.amax(-1, keepdim=True)
     if not bool((most > 0).all()):
@@ -905,7 +807,7 @@ def as_weighted_rows(estimator: Any, distances: Any, weights: Any) -> tuple[Tens
 
 
 def _as_nonnegative(weights: Any, d: Tensor) -> Tensor:
-    w = _as_matrix(weights, "weights").to(working_precision(d))
+    w = as_matrix(weights, "weights").to(working_precision(d))
     if w.shape != d.shape:
         raise ShapeError(
             f"weights must have the shape of the distances, {tuple(d.shape)}, got {tuple(w.shape)}. Give one "

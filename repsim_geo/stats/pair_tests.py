@@ -15,12 +15,11 @@ from torch import Tensor
 
 from repsim_geo import _checks
 from repsim_geo.errors import ShapeError
+from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.stats.arrangements import row_orders
+from repsim_geo.stats.points import named
 from repsim_geo.stats.records import TestResult, judged
-
-_CHUNK = 2**24  # elements of the largest intermediate tensor
-
 
 # ---------------------------------------------------------------------------------------------------------
 # Orders of the inputs
@@ -394,16 +393,18 @@ def _shuffled(
     orders = torch.cat([given, orders]).to(xs[0].device)
     with torch.no_grad():
         prepare, prepare_all, between = _comparison(distance, [*xs, *ys])
-        prepared = [prepare(x) for x in xs]
-        columns = [
-            torch.cat(
-                [
-                    torch.stack([working_precision(between(x, b)) for x in prepared], -1)
-                    for b in map(prepare_all, _in_chunks(y, orders))
-                ]
-            )
-            for y in ys
-        ]
+        with named("x"):
+            prepared = [prepare(x) for x in xs]
+        with named("y"):
+            columns = [
+                torch.cat(
+                    [
+                        torch.stack([working_precision(between(x, b)) for x in prepared], -1)
+                        for b in map(prepare_all, _in_chunks(y, orders))
+                    ]
+                )
+                for y in ys
+            ]
     values = torch.stack(columns, -1)
     if not bool(values.isfinite().all()):
         raise ValueError(
@@ -421,6 +422,7 @@ def _layers(reps: Any, name: str, distance: Any) -> list[Tensor]:
         )
     layers = [working_precision(_checks.as_activations(rep, name).detach()) for rep in reps]
     for layer in layers:
+        _checks.check_finite(layer, name)
         if layer.dim() > 2 and not getattr(distance, "takes_repeats", False):
             raise ShapeError(
                 f"{name} must have shape (m, d), one representation, got {tuple(layer.shape)}. "
@@ -433,7 +435,7 @@ def _in_chunks(y: Tensor, orders: Tensor) -> Iterator[Tensor]:
     """The representation with its rows in every order; shapes (chunk, ..., m, d)."""
     m = y.shape[-2]
     rows = y.movedim(-2, 0)
-    for part in orders.split(max(1, _CHUNK // max(y.numel(), m * m))):
+    for part in orders.split(max(1, BLOCK_ELEMENTS // max(y.numel(), m * m))):
         yield rows[part].movedim(1, -2)
 
 

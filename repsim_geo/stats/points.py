@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
-from repsim_geo.errors import NotOnManifoldError, ShapeError
+from repsim_geo.errors import DegenerateRepresentationError, NotOnManifoldError, ShapeError
+from repsim_geo.manifolds.sphere import UnitSphere
+from repsim_geo.numerics.alignment import working_precision
 
 _DTYPES = (torch.float32, torch.float64)
 
@@ -51,14 +54,22 @@ def as_points(manifold: Any, points: Any, *, batched: bool = False, least: int =
             f"{manifold!r}."
         )
     points, ndim = _as_tensor(points), manifold.ndim
-    if points.dim() < ndim + 1 or 0 in points.shape or (not batched and points.dim() != ndim + 1):
+    if points.dim() < ndim + 1 or (not batched and points.dim() != ndim + 1):
         raise ShapeError(
             f"points must have shape (n, *point) with {ndim} axes for a point, got {tuple(points.shape)}. "
             "Stack the points of one population along a leading axis."
         )
     n = points.shape[-ndim - 1]
     if n < least:
-        raise ShapeError(f"at least {least} points are needed, got {n}. Add networks.")
+        raise ShapeError(
+            f"at least {least} point{'s are' if least > 1 else ' is'} needed, got {n or 'none'}. "
+            "Add networks."
+        )
+    if 0 in points.shape:
+        raise ShapeError(
+            f"points must hold numbers, got a stack of shape {tuple(points.shape)}. Look for an empty "
+            "selection."
+        )
     finite = points.isfinite().flatten(-ndim).all(-1)
     if not bool(finite.all()):
         which = sorted({int(i) for i in (~finite).nonzero()[:, -1]})
@@ -68,7 +79,9 @@ def as_points(manifold: Any, points: Any, *, batched: bool = False, least: int =
         )
     ok, reason = manifold.check_point(points, explain=True)  # pyright: ignore[reportGeneralTypeIssues]
     if not ok:
-        raise ShapeError(f"points do not fit the manifold: {reason}")
+        raise ShapeError(
+            f"points do not fit the manifold: {reason}. Activations become points with metric.embed(x)."
+        )
     ok, reason = manifold.check_point_on_manifold(points, explain=True, atol=1e-4, rtol=1e-4)  # pyright: ignore[reportGeneralTypeIssues]
     if not ok:
         raise NotOnManifoldError(
@@ -78,8 +91,9 @@ def as_points(manifold: Any, points: Any, *, batched: bool = False, least: int =
 
 
 def _as_tensor(points: Any) -> Tensor:
+    _refuse_sparse(points, "points")
     if isinstance(points, Sequence) and not isinstance(points, str) and len(points):
-        arrays = [p if isinstance(p, Tensor) else np.asarray(p) for p in points]
+        arrays = [p if isinstance(p, Tensor) else np.array(p) for p in points]
         if any(isinstance(p, np.ndarray) and p.dtype.kind not in "fiu" for p in arrays):
             raise TypeError(
                 "points must be float32 or float64 numbers (n, *point), got a list of "
@@ -90,7 +104,7 @@ def _as_tensor(points: Any) -> Tensor:
         if len(shapes) > 1:
             raise ShapeError(
                 f"points must have one shape, got {', '.join(map(str, sorted(shapes)[:4]))}. Networks of "
-                "different widths get one with metric.resolve(networks).embed(x)."
+                "different widths get one: metric = metric.resolve(networks), then metric.embed(x) of each."
             )
         points = torch.stack(rows)
     elif isinstance(points, np.ndarray) and points.dtype.kind == "f":
@@ -99,9 +113,61 @@ def _as_tensor(points: Any) -> Tensor:
         kind = points.dtype if hasattr(points, "dtype") else type(points).__name__
         raise TypeError(
             f"points must be float32 or float64 numbers (n, *point), as Tensor or array, got {kind}. "
-            "Stack them with torch.stack."
+            "Stack them with torch.stack; convert whole numbers with points.double()."
         )
     return points
+
+
+def as_numbers(values: Any, name: str) -> Tensor:
+    """
+    Real numbers of any kind as float32 or float64, without history; the input is never changed.
+
+    Parameters
+    ----------
+    values : array-like
+        Whole numbers become float64, half precision becomes float32.
+    name : str
+        What to call them in messages.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(values, Tensor):
+        _refuse_sparse(values, name)
+        try:
+            array = np.asarray(values)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(
+                f"{name} must be an array of real numbers, got {type(values).__name__} that is none: {error} "
+                "Use numbers in rows of one length."
+            ) from error
+        if array.dtype.kind not in "fiu":
+            raise TypeError(
+                f"{name} must be an array of real numbers, got {array.dtype}. Use a tensor or an array of "
+                "floats."
+            )
+        precise = array.dtype.kind != "f" or array.dtype.itemsize > 4
+        values = torch.from_numpy(np.array(array, dtype=np.float64 if precise else np.float32))
+    if values.is_complex() or values.dtype == torch.bool:
+        raise TypeError(
+            f"{name} must be an array of real numbers, got {values.dtype}. Use a tensor or an array of "
+            "floats."
+        )
+    if values.dtype not in _DTYPES:
+        values = values.to(torch.float32 if values.is_floating_point() else torch.float64)
+    return values.detach().as_subclass(Tensor)
+
+
+def _refuse_sparse(values: Any, name: str) -> None:
+    if hasattr(values, "toarray"):
+        raise TypeError(
+            f"{name} must be a dense array, got a sparse {type(values).__name__}. Use {name}.toarray()."
+        )
 
 
 def as_weights(weights: Any, points: Tensor, ndim: int) -> Tensor:
@@ -128,7 +194,7 @@ def as_weights(weights: Any, points: Tensor, ndim: int) -> Tensor:
     n = batch[-1]
     if weights is None:
         return points.new_full((n,), 1 / n)
-    weights = torch.as_tensor(weights, dtype=points.dtype, device=points.device)
+    weights = as_numbers(weights, "weights").to(points)
     if not _fits(weights.shape, batch):
         raise ShapeError(f"weights must have shape ({n},), one for each point, got {tuple(weights.shape)}.")
     total = weights.sum(-1, keepdim=True)
@@ -143,53 +209,64 @@ def _fits(shape: torch.Size, batch: torch.Size) -> bool:
     return ends and all(a in (1, b) for a, b in zip(shape[::-1], batch[::-1], strict=False))
 
 
-def as_symmetric(matrix: Any, name: str) -> Tensor:
+def check_whole(value: Any, name: str, least: int = 1, *, hint: str = "") -> None:
     """
-    A symmetric matrix in float64; the input is never changed.
+    Refuse what is not a whole number of at least `least`.
 
     Parameters
     ----------
-    matrix : Tensor or array, shape (n, n)
+    value : int
     name : str
-        What to call it in messages.
-
-    Returns
-    -------
-    Tensor, shape (n, n)
+    least : int
+    hint : str
+        What to choose, for the message.
 
     Raises
     ------
-    ShapeError
-        Not square.
-    TypeError
-        Not numbers.
     ValueError
-        Not finite, or not symmetric up to rounding.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(
+            f"{name} must be a whole number, {least} or more, got {value!r}. "
+            f"{hint or f'{least} is the least that makes sense.'}"
+        )
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """
+    Say which representation it was that a metric cannot compare; a metric calls all of them x.
+
+    Parameters
+    ----------
+    name : str
+        Of what is embedded inside of the context.
     """
     try:
-        given = torch.as_tensor(matrix).detach()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} must be an (n, n) array of numbers, got {type(matrix).__name__}.") from error
-    if given.dim() != 2 or given.shape[0] != given.shape[1] or given.is_complex():
-        raise ShapeError(
-            f"{name} must be a square matrix (n, n) of real numbers, got shape {tuple(given.shape)}. "
-            "pairwise() returns one; scipy's squareform makes one of a condensed vector."
-        )
-    values = given.double()
-    if not bool(values.isfinite().all()):
-        rows = sorted({int(i) for i in (~values.isfinite()).nonzero()[:, 0]})
-        raise ValueError(
-            f"{name} must be finite, got nan or infinity in row {', '.join(map(str, rows[:5]))}. "
-            "Leave out the networks that failed."
-        )
-    # Distances of float32 data are symmetric to float32 rounding, whatever they are stored in.
-    rounding = 1e3 * torch.finfo(torch.float32).eps
-    if bool(((values - values.mT).abs() > rounding * values.abs().max()).any()):
-        raise ValueError(
-            f"{name} must be symmetric, got entries (i, j) and (j, i) that differ by up to "
-            f"{float((values - values.mT).abs().max()):.3g}. Average it with its transpose if that is meant."
-        )
-    return (values + values.mT) / 2
+        yield
+    except DegenerateRepresentationError as error:
+        raise DegenerateRepresentationError(f"{name}: {error}") from error
+
+
+def in_span(points: Tensor) -> tuple[Tensor, Tensor]:
+    """
+    Points of a sphere in coordinates of their span, where their distances, means and great circles are.
+
+    Parameters
+    ----------
+    points : Tensor, shape (n, *point)
+        Unit tensors.
+
+    Returns
+    -------
+    basis : Tensor, shape (size of a point, k)
+        Orthonormal columns, k at most n; float64 where the device has it.
+    coordinates : Tensor, shape (n, k)
+        Unit vectors, in the dtype of the points.
+    """
+    # QR and not the matrix of inner products, whose root has half of the digits of near points.
+    basis, coordinates = torch.linalg.qr(working_precision(points.flatten(1)).mT)
+    return basis, UnitSphere(1).projx(coordinates.mT).to(points.dtype)
 
 
 def as_generator(seed: Any) -> torch.Generator:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -13,13 +11,15 @@ from torch import Tensor
 
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import ConvergenceWarning, ShapeError
+from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.norms import with_axes
+from repsim_geo.stats.arrangements import row_orders
 from repsim_geo.stats.descent import product, rounding_of_logs
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
-from repsim_geo.stats.points import as_generator, as_points, as_weights, like
+from repsim_geo.stats.points import as_numbers, as_points, as_weights, check_whole, in_span, like
 from repsim_geo.stats.records import TestResult, judged
 from repsim_geo.stats.tangent_pca import covectors, inner_products
 
@@ -29,7 +29,7 @@ _TOLERANCE_OF_PERMUTATIONS = {torch.float64: 1e-6, torch.float32: 1e-3}
 # A step may raise the sum of squares as long as one of so many before was higher.
 _MEMORY = 10
 # Permutations are fitted together while their points have fewer numbers than this; autograd keeps several.
-_BLOCK_ELEMENTS = 2**21
+_ELEMENTS = BLOCK_ELEMENTS // 8
 
 
 class GeodesicRegression(Estimator):
@@ -168,10 +168,19 @@ class GeodesicRegression(Estimator):
         self.gradient_norm_ = float(norm)
         self.converged_ = bool(norm <= goal)
         if not self.converged_:
+            length = float(manifold.dist(before, after))
+            wraps = length > 0.99 * float(getattr(manifold, "diameter", math.inf))
+            advice = (
+                "the points wrap around the manifold: two standard deviations of the covariate are "
+                f"{length:.4g} of the geodesic, and no shortest path is longer. Take a shorter range of the "
+                "covariate."
+                if wraps
+                else "raise max_iter or set tol."
+            )
             warn_user(
                 f"GeodesicRegression stopped after {self.n_iter_} iterations with gradient norm "
                 f"{self.gradient_norm_:.3g} (goal {float(goal):.3g}). The estimate is in intercept_ and "
-                "slope_; raise max_iter or set tol.",
+                f"slope_; {advice}",
                 ConvergenceWarning,
             )
         return self
@@ -192,7 +201,7 @@ class GeodesicRegression(Estimator):
             An array if `covariate` is one.
         """
         self._fitted()
-        t = _as_covariate(covariate, self.intercept_)
+        t = _as_covariate(covariate).to(self.intercept_)
         return like(self._along(t - self.covariate_mean_), covariate)
 
     def score(self, covariate: Any, points: Any, *, weights: Any = None) -> float:
@@ -264,13 +273,11 @@ class GeodesicRegression(Estimator):
         statistic 0.994629, p = 0.08333 ± 0 (24 permutations)
         """
         points, t, weights = self._checked(covariate, points, weights)
-        if not isinstance(n_permutations, Integral) or n_permutations < 1:
-            raise ValueError(f"n_permutations must be a whole number, at least 1, got {n_permutations!r}.")
         points, t, w = points[weights > 0], t[weights > 0], weights[weights > 0]
-        orders, exact = _orders(len(points), n_permutations, as_generator(seed))
-        s, _, _ = _standardized(t[orders.to(t.device)], w)
+        orders, exact = row_orders(len(points), n_permutations, seed)
+        s, _, _ = _standardized(torch.cat([t[None], t[orders.to(t.device)]]), w)
         r2 = self._r2(points, s, w)
-        return judged(float(r2[0]), r2 if exact else r2[1:], exact=exact)
+        return judged(float(r2[0]), r2[1:], exact=exact)
 
     # ------------------------------------------------------------------ steps
 
@@ -291,7 +298,7 @@ class GeodesicRegression(Estimator):
             return ((pull @ inner_products(manifold, mean, logs, logs)) * pull).sum(-1) / variance
         tol = _TOLERANCE_OF_PERMUTATIONS[points.dtype]
         tol = tol if self.tol is None else max(tol, self.tol)
-        block = max(1, _BLOCK_ELEMENTS // points.numel())
+        block = max(1, _ELEMENTS // points.numel())
         values, missed = [], 0
         for part in s.split(block):
             start = _tangent_fit(manifold, mean, variance, points, part, w)
@@ -309,14 +316,14 @@ class GeodesicRegression(Estimator):
     def _checked(
         self, covariate: Any, points: Any, weights: Any, *, constant: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
+        t = _as_covariate(covariate)  # first, because the two are easily swapped
         points = as_points(self.manifold, points, least=1 if constant else 2)
-        if not (isinstance(self.max_iter, Integral) and self.max_iter >= 0):
-            raise ValueError(f"max_iter must be a whole number of steps, 0 or more, got {self.max_iter!r}.")
+        check_whole(self.max_iter, "max_iter", 0)
         if self.tol is not None and not self.tol > 0:
             raise ValueError(
                 f"tol must be positive or None, got {self.tol!r}. None takes what the dtype allows."
             )
-        t = _as_covariate(covariate, points)
+        t = t.to(points)
         if len(t) != len(points):
             raise ShapeError(
                 f"covariate must have one value for each point: got {len(t)} values and {len(points)} "
@@ -334,17 +341,16 @@ class GeodesicRegression(Estimator):
         return points, t, weights
 
 
-def _as_covariate(covariate: Any, points: Tensor) -> Tensor:
-    """Numbers (n,), in the dtype and on the device of the points."""
-    t = torch.as_tensor(covariate)
+def _as_covariate(covariate: Any) -> Tensor:
+    """Numbers (n,)."""
+    t = as_numbers(covariate, "covariate")
     if t.dim() == 2 and t.shape[1] == 1:
         t = t[:, 0]
-    if t.dim() != 1 or t.is_complex():
+    if t.dim() != 1:
         raise ShapeError(
             f"covariate must be real numbers of shape (n,) or (n, 1), got {t.dtype} of shape "
             f"{tuple(t.shape)}. Fit one covariate at a time; the order is fit(covariate, points)."
         )
-    t = t.detach().to(points)
     if not bool(t.isfinite().all()):
         raise ValueError("covariate must be finite, got nan or infinity. Leave these points out.")
     return t
@@ -356,15 +362,6 @@ def _standardized(t: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     s = t - mean
     deviation = (w * s.square()).sum(-1, keepdim=True).sqrt()
     return s / deviation, mean.squeeze(-1), deviation.squeeze(-1)
-
-
-def _orders(n: int, most: int, generator: torch.Generator) -> tuple[Tensor, bool]:
-    """Permutations (k, n), the identity first; and whether they are all."""
-    # 170! is the last that floats hold; what matters is whether it is small.
-    if n <= 170 and math.factorial(n) <= most + 1:
-        return torch.tensor(list(itertools.permutations(range(n)))), True
-    shuffled = torch.rand(most, n, generator=generator, device=generator.device).argsort(-1).cpu()
-    return torch.cat([torch.arange(n)[None], shuffled]), False
 
 
 def _mean(manifold: Manifold, points: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
@@ -386,14 +383,12 @@ def _in_span(manifold: Manifold, points: Tensor) -> tuple[Manifold, Tensor, Any]
     """
     if not getattr(manifold, "spherical", False) or points[0].numel() <= len(points):
         return manifold, points, lambda x: x
-    # QR and not the matrix of inner products, whose root has half of the digits of near points.
-    basis, coordinates = torch.linalg.qr(working_precision(points.flatten(1)).mT)
-    sphere = UnitSphere(1)
+    basis, coordinates = in_span(points)
     shape = points.shape[1:]
     return (
-        sphere,
-        sphere.projx(coordinates.mT).to(points.dtype),
-        lambda x: (x.to(basis.dtype) @ basis.mT).unflatten(-1, shape).to(points.dtype),
+        UnitSphere(1),
+        coordinates,
+        lambda x: (x.to(basis) @ basis.mT).unflatten(-1, shape).to(points),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from repsim_geo import _checks
 from repsim_geo.errors import DegenerateRepresentationError, ShapeError
 from repsim_geo.numerics.alignment import finite_svd
 from repsim_geo.numerics.angles import angle
+from repsim_geo.stats.arrangements import random_orders
 from repsim_geo.stats.bootstrap import (
     all_distances,
     as_networks,
@@ -22,7 +22,7 @@ from repsim_geo.stats.bootstrap import (
     distances_of_stacks,
     rows_at_once,
 )
-from repsim_geo.stats.points import as_generator
+from repsim_geo.stats.points import check_whole
 
 # ---------------------------------------------------------------------- halves of trials
 
@@ -103,7 +103,7 @@ def trial_noise(
     >>> noise.halves**2, noise.floor**2, noise.error**2  # 2 apart in each of two stimuli
     (8.0, 4.0, 2.0)
     """
-    _check_splits(n_splits)
+    check_whole(n_splits, "n_splits", 2)
     x = _checks.as_activations(trials, "trials").detach()
     if x.dim() != 3 or x.shape[0] < 2:
         raise ShapeError(
@@ -114,7 +114,7 @@ def trial_noise(
     _checks.check_finite(x, "trials")
     r, m, d = x.shape
     h = r // 2
-    order = _orders(r, n_splits, seed, x.device)
+    order = random_orders(n_splits, r, seed).to(x.device)
     values = []
     for i in order.split(rows_at_once(m, max(m, d))):
         a, b = (_mean_of_trials(x, part) for part in (i[:, :h], i[:, h : 2 * h]))
@@ -213,7 +213,7 @@ def split_half_reliability(
     >>> split_half_reliability(reps, AngularCKA(), n_splits=20).reliability > 0.9
     True
     """
-    _check_splits(n_splits)
+    check_whole(n_splits, "n_splits", 2)
     xs = as_networks(reps, least=3)
     n, m = len(xs), xs[0].shape[0]
     h, fewest = m // 2, int(getattr(metric, "fewest_rows", 2))
@@ -222,7 +222,7 @@ def split_half_reliability(
             f"{m} stimuli are too few: halves have {h}, and this metric needs {fewest}. "
             f"Record at least {2 * fewest}."
         )
-    order = _orders(m, n_splits, seed, xs[0].device)
+    order = random_orders(n_splits, m, seed).to(xs[0].device)
     i, j = torch.triu_indices(n, n, 1, device=xs[0].device)
     values = []
     for part in order.split(rows_at_once(h, max(x.shape[1] for x in xs), 2 * n * n)):
@@ -347,13 +347,13 @@ def cross_validated_distance(
     _checks.check_pair(x, y, "cross_validated_distance()")
     m = x.shape[0]
     fewest = int(getattr(metric, "fewest_rows", 2))
-    _check_splits(n_splits)
+    check_whole(n_splits, "n_splits", 2)
     if n_splits > m or m - math.ceil(m / n_splits) < fewest:
         raise ShapeError(
             f"{m} stimuli in {n_splits} folds leave too few to align by: at least {fewest} are needed "
             "outside of every fold, and one inside. Record more stimuli, or change n_splits."
         )
-    order = _orders(m, 1, seed, x.device)[0]
+    order = random_orders(1, m, seed)[0].to(x.device)
     folds, train = [], []
     # Folds differ in size, and the metric fixes its sizes by the training stimuli: one after the other.
     for test in order.tensor_split(n_splits):
@@ -433,17 +433,5 @@ def _score(metric: Any, a: Tensor, b: Tensor, m: int) -> Tensor:
 # ---------------------------------------------------------------------- shared
 
 
-def _orders(m: int, n: int, seed: int | torch.Generator, device: torch.device) -> Tensor:
-    """Random orders of m things; shape (n, m)."""
-    generator = as_generator(seed)
-    keys = torch.rand(n, m, dtype=torch.float64, generator=generator, device=generator.device)
-    return keys.argsort(-1).to(device)
-
-
 def _mean_and_error(values: Tensor) -> tuple[float, float]:
     return float(values.mean()), float(values.std()) / math.sqrt(len(values))
-
-
-def _check_splits(n_splits: Any) -> None:
-    if isinstance(n_splits, bool) or not isinstance(n_splits, Integral) or n_splits < 2:
-        raise ValueError(f"n_splits must be a whole number of at least 2, got {n_splits!r}.")

@@ -15,12 +15,10 @@ from repsim_geo.errors import CutLocusWarning, ShapeError
 from repsim_geo.numerics.alignment import finite_svd, working_precision
 from repsim_geo.numerics.norms import with_axes
 from repsim_geo.stats.descent import product, rounding_of_logs
+from repsim_geo.stats.distances import between
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
-from repsim_geo.stats.points import as_points, as_weights, like
-
-# Pairs of points are compared together while they have fewer numbers than this.
-_BLOCK_ELEMENTS = 2**22
+from repsim_geo.stats.points import as_numbers, as_points, as_weights, like
 
 
 class TangentPCA(Estimator):
@@ -210,7 +208,7 @@ class TangentPCA(Estimator):
         Tensor or array, shape (q, *point)
         """
         self._fitted()
-        given, scores = scores, torch.as_tensor(scores).to(self.mean_)
+        given, scores = scores, as_numbers(scores, "scores").to(self.mean_)
         if scores.dim() != 2 or scores.shape[1] != self.n_components_:
             raise ShapeError(
                 f"scores must have shape (q, {self.n_components_}), a column for each component, got "
@@ -249,7 +247,7 @@ class TangentPCA(Estimator):
                 f"component must be a whole number from 0 to {self.n_components_ - 1}, got {component!r}. "
                 "n_components_ says how many there are."
             )
-        times = torch.atleast_1d(torch.as_tensor(times).to(self.mean_))
+        times = torch.atleast_1d(as_numbers(times, "times").to(self.mean_))
         scores = times.new_zeros(len(times), self.n_components_)
         scores[:, component] = times * self.explained_variance_[component].sqrt()
         return self.inverse_transform(scores)
@@ -282,7 +280,7 @@ class TangentPCA(Estimator):
     def _base_point(self, points: Tensor, weights: Tensor) -> Tensor:
         if self.mean is None:
             return FrechetMean(self.manifold).fit(points, weights).mean_
-        mean = as_points(self.manifold, torch.as_tensor(self.mean).to(points)[None])[0]
+        mean = as_points(self.manifold, as_numbers(self.mean, "mean").to(points)[None])[0]
         if mean.shape != points.shape[1:]:
             raise ShapeError(
                 f"mean must be a point of shape {tuple(points.shape[1:])}, as the points, got "
@@ -291,7 +289,7 @@ class TangentPCA(Estimator):
         return mean
 
     def _missed(self, points: Tensor, weights: Tensor) -> float:
-        distances = _distances(self.manifold, points)
+        distances = between(self.manifold, points, points)
         diameter = float(getattr(self.manifold, "diameter", math.inf))
         if float(distances.max()) >= diameter * (1 - 64 * torch.finfo(points.dtype).eps):
             i, j = divmod(int(distances.argmax()), len(points))
@@ -407,17 +405,3 @@ def _signs(scores: Tensor) -> Tensor:
     size = scores.abs()
     first = (size >= (1 - 1e-6) * size.amax(0, keepdim=True)).to(scores.dtype).argmax(0, keepdim=True)
     return scores.gather(0, first)[0].sign()
-
-
-def _distances(manifold: Manifold, points: Tensor) -> Tensor:
-    """All distances (n, n); where the manifold has no `cdist`, from pairs in blocks."""
-    if hasattr(manifold, "cdist"):
-        return manifold.cdist(points, points)
-    n = len(points)
-    i, j = torch.triu_indices(n, n, 1, device=points.device)
-    block = max(1, _BLOCK_ELEMENTS // points[0].numel())
-    pairs = zip(i.split(block), j.split(block), strict=True)
-    half = torch.cat([manifold.dist(points[a], points[b]).reshape(len(a)) for a, b in pairs])
-    distances = points.new_zeros(n, n)
-    distances[i, j] = half
-    return distances + distances.mT

@@ -12,7 +12,6 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -28,7 +27,7 @@ from repsim_geo.numerics.norms import safe_sqrt, with_axes
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
 from repsim_geo.stats.layer_paths import as_even_paths, as_paths
-from repsim_geo.stats.points import as_weights
+from repsim_geo.stats.points import as_weights, check_whole
 
 
 @dataclass(frozen=True)
@@ -460,8 +459,7 @@ class WarpedMeanPath(Estimator):
         """
         points, counts = as_paths(self.manifold, paths)
         weights = as_weights(weights, points, self.manifold.ndim + 1)
-        if not (isinstance(self.max_iter, Integral) and self.max_iter >= 0):
-            raise ValueError(f"max_iter must be a whole number of rounds, 0 or more, got {self.max_iter!r}.")
+        check_whole(self.max_iter, "max_iter", 0)
         mean = self._start(points, counts, weights)
         warping = self._couple(mean[None], points, counts)
         objective, settled, reached = [weights @ warping.distance.square()], False, False

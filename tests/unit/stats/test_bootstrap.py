@@ -299,7 +299,7 @@ def test_wrong_statistics_are_refused():
         (broken, mean_distance, {}, ValueError, r"reps\[2\] must be finite"),
         (reps, lambda d, w: d.mean(), {}, ShapeError, "one number for each resample"),
         (reps, mean_distance, {"over": "units"}, ValueError, "over must be"),
-        (reps, mean_distance, {"groups": [0, 1]}, ShapeError, "one label for each of the 4"),
+        (reps, mean_distance, {"groups": [0, 1]}, ShapeError, "sequence of 4 labels, got 2 entries"),
         (3, mean_distance, {}, TypeError, "sequence of representations"),
     ):
         with pytest.raises(error, match=message):

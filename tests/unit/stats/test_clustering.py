@@ -481,7 +481,9 @@ def test_medoids_edge_cases(tmp_path):
     np.testing.assert_array_equal(KMedoids(2).fit_transform(d), d[:, ours.medoid_indices_])
     ours.save(tmp_path / "medoids.npz")
     assert torch.equal(KMedoids.load(tmp_path / "medoids.npz").predict(d), ours.labels_)
-    with pytest.raises(rg.ShapeError, match=r"distances must have shape \(q, 6\), .* got \(2, 5\)"):
+    with pytest.raises(
+        rg.ShapeError, match=r"column for each of the 6 fitted points, shape \(q, 6\), got \(2, 5\)"
+    ):
         ours.predict(torch.zeros(2, 5))
     with pytest.raises(ValueError, match="n_clusters=2 needs as many distinct networks, got 1"):
         KMedoids(2).fit(torch.zeros(4, 4))
@@ -515,15 +517,15 @@ def test_medoid_has_the_least_sum():
 @pytest.mark.parametrize(
     ("d", "error", "message"),
     [
-        (torch.zeros(2, 3), rg.ShapeError, r"shape \(n, n\), got \(2, 3\)"),
-        (torch.zeros(2, 3, 3), rg.ShapeError, r"shape \(n, n\), got \(2, 3, 3\)"),
-        (torch.zeros(0, 0), rg.ShapeError, r"shape \(n, n\), got \(0, 0\)"),
+        (torch.zeros(2, 3), rg.ShapeError, r"square matrix \(n, n\), got shape \(2, 3\). pairwise"),
+        (torch.zeros(2, 3, 3), rg.ShapeError, r"square matrix \(n, n\), .* got shape \(2, 3, 3\)"),
+        (torch.zeros(0, 0), rg.ShapeError, r"square matrix \(n, n\), .* got shape \(0, 0\)"),
         (torch.eye(3), ValueError, "zero on the diagonal"),
         (torch.tensor([[0.0, 1], [2, 0]]), ValueError, "must be symmetric"),
         (torch.tensor([[0.0, -1], [-1, 0]]), ValueError, "must not be negative"),
         (torch.tensor([[0.0, torch.nan], [1, 0]]), ValueError, "nan or infinity in row 0"),
-        (torch.zeros(2, 2, dtype=torch.int64), TypeError, "float32 or float64 numbers, got torch.int64"),
-        (np.zeros((2, 2), dtype=object), TypeError, "float32 or float64 numbers, got object"),
+        (torch.zeros(2, 2, dtype=torch.bool), TypeError, "real numbers, got torch.bool"),
+        (np.zeros((2, 2), dtype=object), TypeError, "real numbers, got object. Use"),
     ],
 )
 def test_wrong_distances_are_explained(d, error, message):

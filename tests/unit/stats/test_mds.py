@@ -443,13 +443,13 @@ def test_wrong_matrices_are_refused_with_a_reason(kind):
     lopsided[0, 1], loud[2, 2], negative[0, 1], nan[1, 2] = 1.9, 1.0, -1.0, math.nan
     negative[1, 0] = -1.0
     for wrong, error, message in (
-        (good[:3], ShapeError, r"square matrix \(n, n\), got shape \(3, 5\). Compute all pairs"),
+        (good[:3], ShapeError, r"square matrix \(n, n\), got shape \(3, 5\). pairwise"),
         (good[0], ShapeError, r"got shape \(5,\)"),
         (good[:0, :0], ShapeError, r"got shape \(0, 0\)"),
-        (lopsided, ValueError, r"must be symmetric, got entries that differ by .* Use \(distances"),
-        (loud, ValueError, "zero on the diagonal, got 1. Similarities"),
-        (negative, ValueError, "must not be negative, got -1. Similarities"),
-        (nan, ValueError, "finite, got nan between points 1 and 2. Leave the point out"),
+        (lopsided, ValueError, r"must be symmetric, got entries that differ by up to .* Use \(distances"),
+        (loud, ValueError, "zero on the diagonal, got 1. Turn similarities"),
+        (negative, ValueError, "must not be negative, got -1. Turn similarities"),
+        (nan, ValueError, "finite, got nan or infinity in row 1. Leave out the networks"),
         (good.to(torch.complex128), TypeError, "real numbers"),
         ([["a", "b"], ["b", "a"]], TypeError, "real numbers"),
     ):

@@ -381,7 +381,7 @@ def test_warped_mean_of_one_network_is_itself():
 def test_too_few_rounds_are_told():
     with pytest.warns(ConvergenceWarning, match="WarpedMeanPath stopped after 0 rounds, still improving"):
         WarpedMeanPath(LINE, 5, max_iter=0).fit(family())
-    with pytest.raises(ValueError, match="max_iter must be a whole number of rounds"):
+    with pytest.raises(ValueError, match="max_iter must be a whole number, 0 or more"):
         WarpedMeanPath(LINE, 5, max_iter=-1).fit(family())
 
 
