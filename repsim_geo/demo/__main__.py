@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _summary(population: Population, numbers: Numbers) -> list[str]:
-    """Six lines for the terminal."""
+    """Some lines for the terminal."""
     networks, main, between, means = population.networks, numbers.main, numbers.between, numbers.means
     accuracies = [100 * network.accuracy for network in networks]
     low, middle, high = min(accuracies), statistics.median(accuracies), max(accuracies)
@@ -88,8 +88,19 @@ def _summary(population: Population, numbers: Numbers) -> list[str]:
         "Layers": f"straightness from pixels to logits between {min(straight):.2f} and {max(straight):.2f}",
         "Means": f"{len(means.each)} architectures, known to within {certificate:.0e} rad; "
         f"architecture explains {100 * means.explained:.0f} % of the variance",
+        "Depth": _depth_fact(numbers),
+        "Recognized": f"the architecture of {numbers.recognition.with_seed.right} of {n} networks, by the "
+        f"nearest mean; guessing gets {numbers.recognition.guessed:g}",
     }
-    return [f"{name:<11}{fact}" for name, fact in facts.items()]
+    return [f"{name:<12}{fact}" for name, fact in facts.items()]
+
+
+def _depth_fact(numbers: Numbers) -> str:
+    together = numbers.depth.together
+    if together is None:
+        return "no networks differ in depth alone"
+    n = together.n_assignments
+    return f"p = {together.pvalue:.1e} within families and widths, exact among {n} assignments"
 
 
 def _open(path: Path) -> None:

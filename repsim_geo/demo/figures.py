@@ -11,12 +11,15 @@ import torch
 
 from repsim_geo import viz
 from repsim_geo.demo.between import Between
+from repsim_geo.demo.depth import Depth
 from repsim_geo.demo.distances import MetricResult
 from repsim_geo.demo.layers import Layers
 from repsim_geo.demo.maps import FlatMap
 from repsim_geo.demo.means import Means
 from repsim_geo.demo.networks import Population
 from repsim_geo.demo.progress import track
+from repsim_geo.demo.recognition import Recognition
+from repsim_geo.demo.spread import Spread
 from repsim_geo.viz._style import FAINT, PALETTE, tidy
 
 if TYPE_CHECKING:
@@ -64,7 +67,14 @@ def save_all(folder: Path, population: Population, numbers: Any) -> list[Path]:
         "layers": lambda: layers(population, numbers.layers, numbers.between),
         "means": lambda: means(population, main, numbers.means),
         "between_means": lambda: between_means(numbers.means),
+        "globe": lambda: globe(population, numbers.spread),
+        "components": lambda: components(population, numbers.spread),
+        "recognition": lambda: recognition(population, numbers.recognition),
     }
+    if numbers.depth.contrasts:
+        pictures["depth"] = lambda: depth(numbers.depth)
+    if numbers.depth.families:
+        pictures["regression"] = lambda: regression(population, numbers.depth)
     files = []
     with viz.style():
         for name, draw in track(pictures.items(), "pictures"):
@@ -210,6 +220,68 @@ def between_means(means: Means) -> Figure:
     viz.layer_matrix(
         means.between.clone().fill_diagonal_(torch.nan), names, names, unit=_RADIANS, ax=figure.subplots()
     )
+    return figure
+
+
+def globe(population: Population, spread: Spread) -> Figure:
+    """Networks on a sphere, seen from above."""
+    figure = _figure(7.4, 5.6)
+    viz.globe_map(spread.globe, groups=_groups(population), unit=_RADIANS, ax=figure.subplots())
+    return figure
+
+
+def components(population: Population, spread: Spread) -> Figure:
+    """Networks along the first two tangent principal components."""
+    figure = _figure(7.4, 5.2)
+    viz.principal_components(
+        spread.scores, spread.shares, groups=_groups(population), unit=_RADIANS, ax=figure.subplots()
+    )
+    return figure
+
+
+def depth(depth: Depth) -> Figure:
+    """Energy statistics of the networks as they are, and of all assignments of depths."""
+    figure = _figure(7.4, 1.4 + 0.46 * len(depth.contrasts))
+    viz.permutation_nulls(
+        {contrast.name: contrast.energy.null for contrast in depth.contrasts},
+        {contrast.name: contrast.energy.statistic for contrast in depth.contrasts},
+        quantity="energy statistic",
+        unit=_RADIANS,
+        ax=figure.subplots(),
+    )
+    return figure
+
+
+def regression(population: Population, depth: Depth) -> Figure:
+    """Position of the networks along the geodesic of their family, against depth."""
+    figure = _figure(4.0 * len(depth.families) + 0.6, 4.4)
+    axes = figure.subplots(1, len(depth.families), sharey=True, squeeze=False)[0]
+    for ax, line in zip(axes, depth.families, strict=True):
+        members = [population.networks[i] for i in line.members]
+        viz.regression_positions(
+            [member.depth for member in members],
+            line.positions,
+            slope=line.slope,
+            middle=line.middle,
+            groups=[member.architecture for member in members],
+            styles=viz.group_styles(_groups(population)),
+            quantity="hidden layers",
+            unit=_RADIANS,
+            legend=False,
+            ax=ax,
+        )
+        ax.set_title(line.name)
+        ax.legend(loc="upper left", fontsize=8.5)
+    for ax in axes[1:]:
+        ax.set_ylabel("")
+    return figure
+
+
+def recognition(population: Population, recognition: Recognition) -> Figure:
+    """Architectures that networks were assigned to."""
+    names = population.architectures
+    figure = _figure(1.7 + 0.6 * len(names), 1.6 + 0.52 * len(names))
+    viz.confusion_matrix(recognition.with_seed.counts, names, ax=figure.subplots())
     return figure
 
 

@@ -42,23 +42,13 @@ def flat_map(distances: Tensor) -> FlatMap:
 
     Notes
     -----
-    Stress majorization by scikit-learn, from the classical solution, so nothing is left to chance.
+    `MetricMDS` with its fixed seed; of its starts the one of least stress is shown.
     """
-    from sklearn.manifold import smacof
+    import repsim_geo
 
-    start = _classical(distances.double())
-    given = distances.double().numpy()
-    options = {"n_init": 1, "max_iter": 1000, "eps": 1e-9, "normalized_stress": False}
-    coordinates = np.asarray(smacof(given, n_components=2, init=start, **options)[0])
-    above = np.triu_indices(len(given), 1)
-    drawn = np.linalg.norm(coordinates[:, None] - coordinates, axis=-1)
-    return FlatMap(coordinates, float(np.abs(drawn - given)[above].mean()))
-
-
-def _classical(distances: Tensor) -> np.ndarray:
-    """Positions in the plane of largest spread, shape (n, 2); axes point away from the first point."""
-    squares = distances**2
-    inner = -0.5 * (squares - squares.mean(0) - squares.mean(1, keepdim=True) + squares.mean())
-    values, vectors = torch.linalg.eigh(inner)
-    coordinates = vectors[:, [-1, -2]] * values[[-1, -2]].clamp(min=0).sqrt()
-    return (coordinates * torch.where(coordinates[0] > 0, -1.0, 1.0)).numpy()
+    coordinates = repsim_geo.MetricMDS().fit_transform(distances.double())
+    coordinates = coordinates * torch.where(coordinates[0] > 0, -1.0, 1.0)
+    above = torch.triu_indices(len(distances), len(distances), 1)
+    drawn = (coordinates[above[0]] - coordinates[above[1]]).norm(dim=-1)
+    error = (drawn - distances[above[0], above[1]]).abs().mean()
+    return FlatMap(coordinates.numpy(), float(error))

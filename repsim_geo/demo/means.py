@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +14,11 @@ from repsim_geo.demo.networks import Population
 from repsim_geo.demo.points import last_hidden_points
 from repsim_geo.demo.progress import track
 from repsim_geo.demo.readout import centroid_accuracy
+
+if TYPE_CHECKING:
+    from repsim_geo.stats.group_tests import FrechetAnova
+
+_SHUFFLES = 999
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,9 @@ class Mean:
         Mean distance of the members to the one-hot labels, in radians.
     centroid, members_centroid : float
         Leave-one-out accuracy of a nearest-centroid read-out from the mean; averaged over the members.
+    seed_error : float
+        Standard error: how far the mean is typically from that of infinitely many such networks, in radians,
+        by the bootstrap; nan where the members are no sample of one kind.
     """
 
     name: str
@@ -55,6 +64,7 @@ class Mean:
     members_to_labels: float
     centroid: float
     members_centroid: float
+    seed_error: float
 
     @property
     def deviation(self) -> float:
@@ -75,11 +85,14 @@ class Means:
         Of all networks together.
     distances : Tensor, shape (n + k, n + k)
         AngularCKA between n networks and k means of architectures, in radians.
+    anova : FrechetAnova
+        Test of the hypothesis that all architectures have one mean and one variance.
     """
 
     each: list[Mean]
     overall: Mean
     distances: Tensor
+    anova: FrechetAnova
 
     @property
     def between(self) -> Tensor:
@@ -92,6 +105,11 @@ class Means:
         """Share of the overall variance that the architecture accounts for, between 0 and 1."""
         within = sum(mean.variance * len(mean.members) for mean in self.each)
         return 1 - within / (self.overall.variance * len(self.overall.members))
+
+    @property
+    def chance(self) -> float:
+        """What that share would be if the networks had their architectures by lot."""
+        return (len(self.each) - 1) / (len(self.overall.members) - 1)
 
 
 def average(population: Population) -> Means:
@@ -107,14 +125,26 @@ def average(population: Population) -> Means:
     -------
     Means
     """
+    import repsim_geo
+
     metric, points = last_hidden_points(population)
     target = metric.embed(population.targets.double())
     groups = {name: population.members(name) for name in population.architectures}
     groups["all networks"] = list(range(len(points)))
     steps = track(groups.items(), "means")
     *each, overall = [_average_group(name, i, metric, points, target, population.labels) for name, i in steps]
+    # The networks of one architecture are a sample: their seeds are. The architectures were chosen.
+    each = [replace(mean, seed_error=_seed_error(metric, points[mean.members])) for mean in each]
     everything = torch.cat([points, torch.stack([mean.point for mean in each])])
-    return Means(each, overall, metric.cdist(everything, everything))
+    names = [network.architecture for network in population.networks]
+    anova = repsim_geo.frechet_anova(metric, points, names, n_permutations=_SHUFFLES)
+    return Means(each, overall, metric.cdist(everything, everything), anova)
+
+
+def _seed_error(metric: Any, group: Tensor) -> float:
+    import repsim_geo
+
+    return repsim_geo.bootstrap_mean(metric, group, n_resamples=_SHUFFLES).standard_error
 
 
 def _average_group(
@@ -141,4 +171,5 @@ def _average_group(
         members_to_labels=float(metric.dist(group, target).mean()),
         centroid=centroid_accuracy(fit.mean_.numpy(), digits),
         members_centroid=float(np.mean([centroid_accuracy(point.numpy(), digits) for point in group])),
+        seed_error=math.nan,
     )

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from repsim_geo.demo.between import Between, walk_between
+from repsim_geo.demo.depth import Depth, examine_depth
 from repsim_geo.demo.distances import MetricResult, compare_all, rank_agreement
 from repsim_geo.demo.layers import Layers, follow_layers
 from repsim_geo.demo.maps import FlatMap, flat_map
 from repsim_geo.demo.means import Means, average
 from repsim_geo.demo.networks import Population
+from repsim_geo.demo.recognition import Recognition, recognize
+from repsim_geo.demo.spread import Spread, describe_spread
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,12 @@ class Numbers:
         Paths of layers.
     means : Means
         Fréchet means.
+    spread : Spread
+        The networks around their common mean.
+    depth : Depth
+        What depends on depth.
+    recognition : Recognition
+        Architectures, recognized.
     network_map, layer_map : FlatMap
         Networks with the means of the architectures; layers of one network an architecture.
     """
@@ -40,6 +49,9 @@ class Numbers:
     between: Between
     layers: Layers
     means: Means
+    spread: Spread
+    depth: Depth
+    recognition: Recognition
     network_map: FlatMap
     layer_map: FlatMap
 
@@ -77,6 +89,9 @@ def measure(population: Population) -> Numbers:
         between=walk_between(population, main.distances),
         layers=layers,
         means=means,
+        spread=describe_spread(population, main.distances),
+        depth=examine_depth(population, main.distances),
+        recognition=recognize(population),
         network_map=flat_map(means.distances),
         layer_map=flat_map(layers.distances[rows][:, rows]),
     )

@@ -178,3 +178,40 @@ def scientific(value: float) -> str:
         return "0" if value == 0 else "∞" if value > 0 else "unknown"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa} × 10<sup>{int(exponent)}</sup>".replace("-", "−")
+
+
+def pvalue(p: float) -> str:
+    """
+    A p-value in two digits, as HTML.
+
+    Examples
+    --------
+    >>> pvalue(0.0286), pvalue(3.33e-6)
+    ('0.029', '3.3 × 10<sup>−6</sup>')
+    """
+    return f"{p:.2g}" if p >= 0.001 else scientific(p)
+
+
+def give_or_take(error: float) -> str:
+    """
+    A Monte Carlo error in one digit, as HTML.
+
+    Examples
+    --------
+    >>> give_or_take(0.00099), give_or_take(0.0)
+    ('± 0.001', 'exact')
+    """
+    return f"± {error:.1g}" if error >= 1e-4 else f"± {scientific(error)}" if error else "exact"
+
+
+def listing(words: Sequence[str]) -> str:
+    """
+    Words as a list in a sentence.
+
+    Examples
+    --------
+    >>> listing(["1", "2", "3"])
+    '1, 2 and 3'
+    """
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last

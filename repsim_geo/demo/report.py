@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from html import escape
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from repsim_geo.demo import page
+from repsim_geo.demo import page, sentences, statistics_report
 from repsim_geo.demo.layers import LayerPath
 from repsim_geo.demo.means import Mean
 from repsim_geo.demo.networks import Network, Population
@@ -49,6 +50,9 @@ def write(path: Path, population: Population, numbers: Numbers, *, seed: int, se
         _between(population, numbers),
         _layers(population, numbers),
         _means(numbers),
+        statistics_report.spread(numbers.spread),
+        statistics_report.depth(population, numbers.depth),
+        statistics_report.recognition(population, numbers.recognition),
         _files(),
         _footer(population, seed, seconds),
     ]
@@ -65,8 +69,8 @@ def _header(population: Population) -> str:
     lead = f"""
         {n} small networks of {k} architectures have learned to read handwritten digits. This page shows how
         far apart their inner representations are, what lies between them, how they change from layer to
-        layer, and what their averages look like. Every number and every picture was computed by this
-        run."""
+        layer, what their averages look like, and whether depth matters. Every number and every picture was
+        computed by this run."""
     links = {
         "networks": "Networks",
         "distances": "Distances",
@@ -75,6 +79,9 @@ def _header(population: Population) -> str:
         "between": "In between",
         "layers": "Layers",
         "means": "Averages",
+        "spread": "Spread",
+        "depth": "Depth",
+        "recognition": "Recognition",
         "files": "Files",
     }
     items = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in links.items())
@@ -283,7 +290,17 @@ def _map(numbers: Numbers) -> str:
         (multidimensional scaling) they are off by {numbers.network_map.error:.2f} radians on average. Both
         axes are in radians; only relative positions have a meaning.""",
     )
-    return page.section("map", "A map", picture)
+    spread = numbers.spread
+    globe = page.figure(
+        "figures/globe.png",
+        "Map of the networks on a sphere, seen from above",
+        f"""<b>Networks on a globe.</b> All networks are points of a sphere of very many dimensions; here is
+        the sphere of two dimensions that keeps their distances best, seen from above the middle of the
+        networks. Rings have equal distances from the middle, in radians. Distances of networks on the globe
+        are off by {spread.globe_error:.3f} radians on average, in the plane by {spread.plane.error:.3f}
+        (without the averages, which the map above places too).""",
+    )
+    return page.section("map", "A map", picture, globe, statistics_report.seen(sentences.maps(spread)))
 
 
 # ---------------------------------------------------------------------------------------------- between
@@ -420,7 +437,11 @@ def _means(numbers: Numbers) -> str:
         {min(m.deviation for m in means.each):.2f} to {max(m.deviation for m in means.each):.2f} radians;
         all networks around their common mean by {means.overall.deviation:.2f}. So
         {percent(means.explained, 0)} of the variance goes with the architecture, and the rest with the
-        seed."""
+        seed. Groups take up some variance even if they mean nothing: names of architectures that are dealt
+        out by lot would get {percent(means.chance, 0)} on average. <b>Fréchet ANOVA</b> tests whether all
+        architectures have one mean and one variance; here the names are shuffled
+        {len(means.anova.null)} times among all networks, and p = {page.pvalue(means.anova.pvalue)}
+        ({page.give_or_take(means.anova.standard_error)})."""
     picture = page.figure(
         "figures/means.png",
         "Distances of the networks to the mean of their architecture",
@@ -446,6 +467,7 @@ def _means(numbers: Numbers) -> str:
         page.paragraph(text),
         picture,
         _certificates(everyone),
+        statistics_report.seen(sentences.means(means)),
         page.paragraph(lie),
         _positions(everyone),
         matrix,
@@ -464,6 +486,7 @@ def _certificates(everyone: Sequence[Mean]) -> str:
         "variance",
         "radius",
         "unique",
+        "error by seeds",
     ]
     rows = [
         [
@@ -476,6 +499,7 @@ def _certificates(everyone: Sequence[Mean]) -> str:
             f"{mean.variance:.4f}",
             f"{mean.radius:.3f}",
             "proven" if mean.unique else "not proven",
+            "–" if math.isnan(mean.seed_error) else f"{mean.seed_error:.3f}",
         ]
         for mean in everyone
     ]
@@ -483,7 +507,9 @@ def _certificates(everyone: Sequence[Mean]) -> str:
         from it follows how far the computed mean can be from the exact one at most (radians). Variance:
         mean squared distance of the members (radians squared). Radius: largest distance of a member
         (radians). “Proven”: all members are so close together that a theorem guarantees that there is only
-        one mean."""
+        one mean. All this is about the networks at hand. Error by seeds: how far the mean of infinitely many
+        seeds typically lies from it (standard error by bootstrap, radians), a rough figure from so few
+        seeds; the architectures were chosen, not drawn, so their common mean has none."""
     return page.table(header, rows, note)
 
 
@@ -535,6 +561,11 @@ def _files() -> str:
         ["geodesic.csv", "distances and read-outs along the geodesic"],
         ["paths.csv", "length and straightness of the path of every network"],
         ["means.csv", "the means with their certificates"],
+        ["components.csv", "the networks along the tangent principal components, and on both maps"],
+        ["depth.csv", "tests of depth, one row a family and width"],
+        ["regressions.csv", "geodesic regressions on depth"],
+        ["recognition.csv", "the architecture that each network was assigned to"],
+        ["statistics.npz", "the same for <code>numpy.load</code>, with the statistics of all shuffles"],
         ["networks/", "trained weights (npz); a second run reads them instead of training"],
         ["figures/", "the pictures of this page"],
     ]

@@ -37,6 +37,11 @@ def write_all(folder: Path, population: Population, numbers: Numbers) -> list[Pa
         _write_geodesic(folder / "geodesic.csv", population, numbers),
         _write_paths(folder / "paths.csv", numbers),
         _write_means(folder / "means.csv", numbers),
+        _write_components(folder / "components.csv", population, numbers),
+        _write_depth(folder / "depth.csv", numbers),
+        _write_regressions(folder / "regressions.csv", numbers),
+        _write_recognition(folder / "recognition.csv", population, numbers),
+        _write_statistics(folder / "statistics.npz", population, numbers),
     ]
 
 
@@ -123,8 +128,98 @@ def _write_means(path: Path, numbers: Numbers) -> Path:
         "members_to_labels": "members_to_labels_rad",
         "centroid": "readout_accuracy",
         "members_centroid": "members_readout_accuracy",
+        "seed_error": "standard_error_by_seeds_rad",
     }
     rows = [
         [getattr(mean, fact) for fact in columns] for mean in [*numbers.means.each, numbers.means.overall]
     ]
     return _write(path, list(columns.values()), rows)
+
+
+def _write_components(path: Path, population: Population, numbers: Numbers) -> Path:
+    spread = numbers.spread
+    header = ["network", *(f"component_{i + 1}_rad" for i in range(spread.scores.shape[1]))]
+    header += ["plane_1_rad", "plane_2_rad", "globe_1", "globe_2", "globe_3"]
+    names = [network.name for network in population.networks]
+    columns = names, spread.scores.tolist(), spread.plane.coordinates.tolist(), spread.globe.tolist()
+    rows = ([name, *scores, *plane, *globe] for name, scores, plane, globe in zip(*columns, strict=True))
+    return _write(path, header, rows)
+
+
+def _write_depth(path: Path, numbers: Numbers) -> Path:
+    header = ["family", "width", "depths", "networks", "energy_statistic_rad", "energy_pvalue"]
+    header += ["assignments", "explained", "explained_by_chance", "anova_statistic", "anova_pvalue"]
+    rows = [
+        [
+            c.family,
+            c.width,
+            " ".join(map(str, c.depths)),
+            len(c.members),
+            c.energy.statistic,
+            c.energy.pvalue,
+            len(c.energy.null),
+            c.explained,
+            c.chance,
+            c.anova.statistic,
+            c.anova.pvalue,
+        ]
+        for c in numbers.depth.contrasts
+    ]
+    if together := numbers.depth.together:
+        networks = sum(len(c.members) for c in numbers.depth.contrasts)
+        row = ["together", "", "", networks, together.statistic, together.pvalue, together.n_assignments]
+        rows.append([*row, "", "", "", ""])
+    return _write(path, header, rows)
+
+
+def _write_regressions(path: Path, numbers: Numbers) -> Path:
+    header = ["networks", "depth", "to_labels_rad", "slope_rad_per_layer", "r2", "pvalue"]
+    header += ["pvalue_monte_carlo_error", "permutations"]
+    rows = [
+        [
+            line.name,
+            depth,
+            to_labels,
+            line.slope,
+            line.r2,
+            line.test.pvalue,
+            line.test.standard_error,
+            len(line.test.null),
+        ]
+        for line in numbers.depth.regressions
+        for depth, to_labels in zip(line.depths, line.to_labels, strict=True)
+    ]
+    return _write(path, header, rows)
+
+
+def _write_recognition(path: Path, population: Population, numbers: Numbers) -> Path:
+    header = ["network", "architecture", "left_out_alone", "left_out_with_seed"]
+    alone, with_seed = numbers.recognition.alone, numbers.recognition.with_seed
+    columns = population.networks, alone.predicted, with_seed.predicted
+    rows = ([n.name, n.architecture, a, b] for n, a, b in zip(*columns, strict=True))
+    return _write(path, header, rows)
+
+
+def _write_statistics(path: Path, population: Population, numbers: Numbers) -> Path:
+    spread, depth = numbers.spread, numbers.depth
+    arrays = {
+        "networks": np.array([network.name for network in population.networks]),
+        "architectures": np.array(population.architectures),
+        "scores_rad": spread.scores.numpy(),
+        "component_shares": spread.shares.numpy(),
+        "plane_rad": spread.plane.coordinates,
+        "globe": spread.globe.numpy(),
+        "architecture_anova_null": numbers.means.anova.null.numpy(),
+        "confusion_left_out_alone": numbers.recognition.alone.counts.numpy(),
+        "confusion_left_out_with_seed": numbers.recognition.with_seed.counts.numpy(),
+    }
+    for contrast in depth.contrasts:
+        name = f"{contrast.family}_{contrast.width}".lower()
+        arrays[f"depth_energy_null_{name}_rad"] = contrast.energy.null.numpy()
+        arrays[f"depth_anova_null_{name}"] = contrast.anova.null.numpy()
+    for line in depth.regressions:
+        name = line.name.lower().replace(" ", "_")
+        arrays[f"regression_positions_{name}_rad"] = line.positions.numpy()
+        arrays[f"regression_null_{name}"] = line.test.null.numpy()
+    np.savez(path, **arrays)
+    return path

@@ -116,6 +116,42 @@ def layer_matrix(
     return ax
 
 
+def confusion_matrix(counts: ArrayLike, names: Sequence[str], *, ax: Axes | None = None) -> Axes:
+    """
+    How often a member of one group (row) was taken for a member of another one (column).
+
+    Parameters
+    ----------
+    counts : array_like or Tensor, shape (k, k)
+        Whole numbers; right answers are on the diagonal. Zeros are left blank.
+    names : sequence of str
+        Of the groups.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+    """
+    values = as_array(counts)
+    k = len(names)
+    if values.shape != (k, k):
+        raise ShapeError(
+            f"counts must have a row and a column for each of {k} names, got {values.shape}. "
+            "Give one name for each group."
+        )
+    ax = axes_or_new(ax, (1.6 + 0.75 * k, 1.2 + 0.6 * k))
+    shown = np.where(values > 0, values, np.nan)
+    image = _draw(ax, shown)
+    image.set_clim(0, max(1.0, float(values.max(initial=0))))
+    _write_numbers(ax, image, shown, "{:.0f}")
+    _label_axes(ax, names, names)
+    for i in range(k):  # a frame around what is right
+        ax.add_patch(_rectangle(i - 0.5, i - 0.5, 1, 1, fill=False, edgecolor=INK, linewidth=1.4))
+    ax.set(xlabel="taken for", ylabel="is")
+    return ax
+
+
 def _order_by_group(groups: Sequence[Hashable] | None, n: int) -> NDArray[np.intp]:
     if groups is None:
         return np.arange(n)
@@ -172,15 +208,14 @@ def _label_axes(ax: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
     ax.set_yticks(range(len(rows)), rows)
 
 
-def _write_numbers(ax: Axes, image: Any, values: NDArray[np.float64]) -> None:
+def _write_numbers(ax: Axes, image: Any, values: NDArray[np.float64], pattern: str = "{:.2f}") -> None:
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
             # Perceived lightness decides whether black or white can be read on the cell.
             red, green, blue, _ = image.to_rgba(value)
             light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.52
-            ax.text(
-                j, i, f"{value:.2f}", ha="center", va="center", fontsize=9, color=INK if light else "white"
-            )
+            color = INK if light else "white"
+            ax.text(j, i, pattern.format(value), ha="center", va="center", fontsize=9, color=color)
 
 
 def _add_colorbar(ax: Axes, image: Any, label: str) -> None:

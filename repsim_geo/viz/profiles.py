@@ -1,18 +1,20 @@
-"""Distances along a geodesic, and distances to means."""
+"""Distances along a geodesic and to means; regressions and permutation tests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from repsim_geo.errors import ShapeError
 from repsim_geo.viz._style import (
     FAINT,
     INK,
     MUTED,
     PALETTE,
+    GroupStyle,
     as_array,
     axes_or_new,
     group_styles,
@@ -140,3 +142,139 @@ def _explain_marks(ax: Axes, with_pairs: bool) -> None:
         handletextpad=0.4,
         borderaxespad=0,
     )
+
+
+def regression_positions(
+    covariate: ArrayLike,
+    positions: ArrayLike,
+    *,
+    slope: float,
+    middle: float,
+    groups: Sequence[Hashable] | None = None,
+    styles: Mapping[Any, GroupStyle] | None = None,
+    quantity: str = "covariate",
+    unit: str = "",
+    legend: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """
+    Where points lie along the geodesic of a regression, against where it expects them.
+
+    Parameters
+    ----------
+    covariate : array_like or Tensor, shape (n,)
+        What the points were regressed on. Points with the same value are drawn side by side.
+    positions : array_like or Tensor, shape (n,)
+        Distance along the geodesic from its point at ``middle``.
+    slope : float
+        Of the regression: distance per unit of the covariate.
+    middle : float
+        Mean of the covariate.
+    groups : sequence of hashable, optional
+        Group of each point; decides color and marker.
+    styles : mapping of group to GroupStyle, optional
+        Colors and markers to use instead, such as those that ``group_styles`` gives to a larger population.
+    quantity : str
+        What the covariate is.
+    unit : str
+        Unit of the positions.
+    legend : bool
+        Draw the legend of groups to the right.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+    """
+    t, y = as_array(covariate), as_array(positions)
+    if t.ndim != 1 or t.shape != y.shape:
+        raise ShapeError(
+            f"covariate and positions must have one entry for each point, got {t.shape} and {y.shape}. "
+            "Give both in the order of the points."
+        )
+    ax = axes_or_new(ax, (7.2, 4.4))
+    groups = list(groups) if groups is not None else [""] * len(t)
+    ends = np.array([t.min(), t.max()])
+    reach = float(ends[1] - ends[0]) or 1.0
+    ends = ends + 0.15 * reach * np.array([-1, 1])
+    ax.plot(ends, slope * (ends - middle), color=INK, linewidth=1.6, zorder=2, label="geodesic")
+    looks = group_styles(groups) | dict(styles or {})
+    x = _side_by_side(t, 0.03 * reach)
+    for name in dict.fromkeys(groups):
+        chosen = np.array([group == name for group in groups])
+        mark(ax, x[chosen], y[chosen], looks[name], area=46, label=str(name))
+    tidy(ax)
+    ax.set_xticks(np.unique(t), [f"{value:g}" for value in np.unique(t)])
+    ax.set(xlabel=quantity, ylabel=with_unit("position along the geodesic", unit))
+    ax.grid(axis="y", color=FAINT, linewidth=0.6, alpha=0.7)
+    if legend:
+        ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5), labelspacing=0.75)
+    return ax
+
+
+def _side_by_side(t: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """Points with one value moved apart, in their order, so that none hides another."""
+    moved = t.copy()
+    for value in np.unique(t):
+        here = np.flatnonzero(t == value)
+        moved[here] += step * (np.arange(len(here)) - (len(here) - 1) / 2)
+    return moved
+
+
+def permutation_nulls(
+    nulls: Mapping[str, ArrayLike],
+    statistics: Mapping[str, float],
+    *,
+    quantity: str = "statistic",
+    unit: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """
+    Statistics of permutation tests, one row a test: of the data, and of all shuffled ones.
+
+    Parameters
+    ----------
+    nulls : mapping of str to array_like, shape (n_permutations,)
+        Statistics of the shuffled data, by name of the test; drawn as gray ticks.
+    statistics : mapping of str to float
+        Statistic of the data, by the same names; drawn as a diamond.
+    quantity : str
+        What the statistics are.
+    unit : str
+        Their unit.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+    """
+    if set(nulls) != set(statistics):
+        raise ValueError(
+            f"statistics must have the names of nulls, {sorted(nulls)}, got {sorted(statistics)}. "
+            "Both come from one TestResult each."
+        )
+    ax = axes_or_new(ax, (7.2, 1.2 + 0.45 * len(nulls)))
+    for row, null in enumerate(nulls.values()):
+        values = as_array(null)
+        ax.scatter(
+            values, np.full(len(values), row), s=150, marker="|", color=MUTED, linewidth=0.8, alpha=0.55
+        )
+    mark(
+        ax,
+        [statistics[name] for name in nulls],
+        range(len(nulls)),
+        GroupStyle(PALETTE[1], "D"),
+        area=70,
+        label="as they are",
+    )
+    ax.scatter([], [], s=110, marker="|", color=MUTED, linewidth=1.2, label="shuffled")
+    ax.legend(
+        frameon=False, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, handletextpad=0.4, borderaxespad=0
+    )
+    tidy(ax)
+    ax.set_yticks(range(len(nulls)), list(nulls))
+    ax.set(xlim=(0, None), ylim=(len(nulls) - 0.4, -0.6), xlabel=with_unit(quantity, unit))
+    ax.grid(axis="x", color=FAINT, linewidth=0.6, alpha=0.7)
+    return ax
