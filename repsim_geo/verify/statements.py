@@ -101,4 +101,5 @@ def provides(manifold: Manifold, name: str) -> bool:
     if name == "parallel_transp":
         return getattr(manifold, "transport", None) == "parallel" and provides(manifold, "transp")
     owner = type(getattr(manifold, "base", manifold))
-    return hasattr(manifold, name) and getattr(owner, name, None) is not getattr(Manifold, name, None)
+    declared = getattr(manifold, name, False) is not False
+    return declared and getattr(owner, name, None) is not getattr(Manifold, name, None)
