@@ -24,8 +24,10 @@ _TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 # Most columns of shapes at full width, and how near their mean has to be found, to start from.
 _WIDEST = 256
 _NEAR_ENOUGH = 1e-4
-# Data points to start from besides.
+# Data points to start from besides, where no theorem says that there is one mean only.
 _STARTS = 8
+# Steps in the span of the data; where curvature is hardly positive the general search is faster.
+_IN_SPAN = 20
 
 
 class FrechetMean(Estimator):
@@ -138,7 +140,9 @@ class FrechetMean(Estimator):
         problem = Variance(self.manifold, points, weights)
         start, self.n_iter_ = None, 0
         if getattr(self.manifold, "spherical", False) and self.init == "medoid":
-            start, self.n_iter_ = mean_in_span(points, weights, self.manifold.ndim, tol, self.max_iter)
+            start, self.n_iter_ = mean_in_span(
+                points, weights, self.manifold.ndim, tol, min(self.max_iter, _IN_SPAN)
+            )
         if start is not None:
             start = self.manifold.projx(start)
             self._certify(start, problem, tol)
@@ -148,11 +152,14 @@ class FrechetMean(Estimator):
             start = self._start(points, weights) if start is None else start
             mean, more = descend(problem, start, tol, self.max_iter - self.n_iter_)
             self.n_iter_ += more
-            left = self.max_iter - self.n_iter_
-            if isinstance(self.init, str) and self.init == "medoid" and left > 0:
-                mean, more = self._from_full_width(mean, problem, tol, left)
-                self.n_iter_ += more
             self._certify(self.manifold.projx(mean), problem, tol)
+        if isinstance(self.init, str) and self.init == "medoid" and self._doubtful(problem):
+            other, more = descend(problem, self._better_start(problem), tol, self.max_iter - self.n_iter_)
+            better = problem.look(other)[0] < self.variance_ * (1 - 1e-9)
+            if bool(better.any()):
+                self.n_iter_ += more
+                mean = torch.where(with_axes(better, self.manifold.ndim), other, self.mean_)
+                self._certify(self.manifold.projx(mean), problem, tol)
         self._warn_unless_converged(problem, tol)
         return self
 
@@ -283,36 +290,42 @@ class FrechetMean(Estimator):
         rough = getattr(self.manifold, "rough_mean", lambda *_: None)(points, weights)
         return best_point(self.manifold, points, weights, 2) if rough is None else rough
 
-    def _from_full_width(
-        self, mean: Tensor, problem: Variance, tol: float, max_iter: int
-    ) -> tuple[Tensor, int]:
+    def _doubtful(self, problem: Variance) -> bool:
+        """Whether there may be a better mean elsewhere, and time to look for it."""
+        manifold: Any = self.manifold
+        if self.unique_ or not self.converged_ or self.n_iter_ >= self.max_iter:
+            return False
+        # On spheres the search began at the best of all points and their average.
+        if getattr(manifold, "spherical", False) or not hasattr(manifold, "uniqueness_radius"):
+            return False
+        if getattr(manifold, "pads", False):
+            return bool(manifold.wants_columns(self.mean_, problem.points, problem.weights).any())
+        return True
+
+    def _better_start(self, problem: Variance) -> Tensor:
         """
-        Another mean of shapes, if there is a better one among those with more columns.
+        The best of several rough means: from some data points, and, of shapes, from full width.
 
         Shapes of few columns have many local means, those of full width hardly any: the principal axes of
         that one are near the best mean of few columns.
         """
         manifold: Any = self.manifold
-        points, weights = problem.points, problem.weights
-        if not getattr(manifold, "pads", False):
-            return mean, 0
-        n, m, p = points.shape[-3:]
-        width = min(m - 1, n * p)
-        if not p < width <= _WIDEST or not bool(manifold.wants_columns(mean, points, weights).any()):
-            return mean, 0
-        wide = manifold.with_columns(points, width)
-        start = manifold.with_columns(manifold.rough_mean(wide, weights), width)
-        start, _ = descend(Variance(manifold, wide, weights), start, _NEAR_ENOUGH, self.max_iter)
-        # Data points too, all at once: with few networks the nearest local mean may be the best.
+        points, weights, ndim = problem.points, problem.weights, manifold.ndim
+        n = points.shape[-ndim - 1]
         chosen = torch.arange(0, n, -(-n // _STARTS), device=points.device)
-        starts = torch.cat([manifold.with_columns(start, p)[None], points.movedim(-3, 0)[chosen]])
+        starts = points.movedim(-ndim - 1, 0)[chosen]
+        if getattr(manifold, "pads", False):
+            m, p = points.shape[-2:]
+            width = min(m - 1, n * p)
+            if p < width <= _WIDEST:
+                wide = manifold.with_columns(points, width)
+                start = manifold.with_columns(manifold.rough_mean(wide, weights), width)
+                start, _ = descend(Variance(manifold, wide, weights), start, _NEAR_ENOUGH, self.max_iter)
+                starts = torch.cat([starts, manifold.with_columns(start, p)[None]])
         several = Variance(manifold, points.expand(len(starts), *points.shape), weights)
         starts, _ = descend(several, starts, _NEAR_ENOUGH, self.max_iter)
-        values = several.look(starts)[0]
-        best = with_axes(values.argmin(0, keepdim=True), 2)
-        other, n_iter = descend(problem, starts.take_along_dim(best, 0)[0], tol, max_iter)
-        better = problem.look(other)[0] < problem.look(mean)[0]
-        return torch.where(with_axes(better, 2), other, mean), n_iter
+        best = with_axes(several.look(starts)[0].argmin(0, keepdim=True), ndim)
+        return starts.take_along_dim(best, 0)[0]
 
     def _certify(self, mean: Tensor, problem: Variance, tol: float) -> None:
         """Judge the mean by the manifold's own distances and logarithms, however it was found."""
