@@ -11,7 +11,7 @@ from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
 from repsim_geo.manifolds.base import BLOCK_ELEMENTS
-from repsim_geo.numerics.alignment import finite_svd
+from repsim_geo.numerics.angles import inverse_sinc
 from repsim_geo.numerics.norms import trailing, with_axes
 from repsim_geo.stats.points import as_points
 
@@ -22,6 +22,9 @@ _FORCING = 0.1
 _LONGEST_SOLVE = 50
 # Gradient norm, relative to the spread, to which the flow goes before Newton's method is tried.
 _ROUGH = 1e-3
+
+# Angle up to which logarithms on spheres are added up without forming them.
+_FAR = 3.0
 
 Hessian = Callable[[Tensor], Tensor]
 
@@ -50,7 +53,7 @@ def rounding_of_logs(manifold: Manifold, points: Tensor) -> Tensor:
     size = length(manifold, points, points).amax(-1)
     if getattr(manifold, "sensitive", False) and getattr(manifold, "full_rank", False):
         # Logarithms of eigenvalues, whose rounding is that of the largest relative to the smallest.
-        s = finite_svd(points)[1]
+        s = torch.linalg.svdvals(points)
         size = size * (s[..., 0] / s[..., -1]).amax(-1)
     return eps * size
 
@@ -102,6 +105,9 @@ class Variance:
         self.manifold, self.points, self.weights = manifold, points, weights
         self.second_order = getattr(manifold, "second_order", False)
         self.rounding = rounding_of_logs(manifold, points)
+        # A Scaled sphere is spherical too, but its distances are not angles.
+        sphere = getattr(manifold, "spherical", False) and not hasattr(manifold, "scale")
+        self.spherical = sphere and points.dtype == torch.float64
 
     def unit(self, value: Tensor) -> Tensor:
         """Spread of the points, to which gradients are compared; one where there is none."""
@@ -124,9 +130,24 @@ class Variance:
             lambda u: weighted(hessian(self._center(u)), self.weights, self.manifold.ndim),
         )
 
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Distances to the points, shape (*batch, n), and minus the gradient."""
+        distances = self.distances(x)
+        if self.spherical and bool((distances < _FAR).all()):
+            return distances, self._pulled_on_sphere(x, distances)
+        return distances, self.look(x)[1]
+
     def distances(self, x: Tensor) -> Tensor:
         """Distances to the points, shape (*batch, n)."""
         return self.manifold.dist(self._center(x), self.points)
+
+    def _pulled_on_sphere(self, x: Tensor, angles: Tensor) -> Tensor:
+        """Mean logarithm as one sum of points, stretched by a / sin(a); logarithms one by one cost more."""
+        ndim = self.manifold.ndim
+        stretched = (self.weights * inverse_sinc(angles.square()))[..., None, :]
+        total = (stretched @ self.points.flatten(-ndim)).squeeze(-2).unflatten(-1, x.shape[-ndim:])
+        # The sum is near x; what is along x has to go before it is rounded.
+        return self.manifold.proju(x, total - with_axes(stretched.sum((-2, -1)), ndim) * x)
 
     def _center(self, x: Tensor) -> Tensor:
         return x.unsqueeze(-self.manifold.ndim - 1)
@@ -153,7 +174,8 @@ class BatchedVariance(Variance):
                 "batches must be iterable more than once, got an iterator. Use a list, a DataLoader, or a "
                 "function that returns a new iterator."
             )
-        self.manifold, self.batches, self.second_order = manifold, batches, False
+        self.manifold, self.batches = manifold, batches
+        self.second_order = self.spherical = False
         sizes, rounding = [], []
         for batch in self._read():
             points = as_points(manifold, batch)

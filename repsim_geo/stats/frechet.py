@@ -330,8 +330,7 @@ class FrechetMean(Estimator):
     def _certify(self, mean: Tensor, problem: Variance, tol: float) -> None:
         """Judge the mean by the manifold's own distances and logarithms, however it was found."""
         manifold = self.manifold
-        distances = problem.distances(mean)
-        _, gradient = problem.look(mean)
+        distances, gradient = problem.judge(mean)
         self.mean_ = mean
         self.gradient_norm_ = length(manifold, mean, gradient)
         self.variance_ = (problem.weights * distances.square()).sum(-1)

@@ -28,19 +28,15 @@ ONE_STEP = {
 FULL = Case("full", rg.SizeAndShape, (7, 6))
 NARROW = Case("narrow", rg.SizeAndShape, (7, 2))
 
-# Networks that have nothing in common have several local means, and the search ends at one of them. In so
-# many of three populations of random points one of 20 restarts ended lower, by up to 15 % of the variance; on
-# all other manifolds in none. `unique_` is None there.
+# Networks that have nothing in common have several local means. In so many of three populations of
+# random points one of 20 restarts ended lower than the search from eight data points; elsewhere in none.
+# `unique_` is None there.
 LOCAL = {
-    "kendall": 1,
-    "grassmannian": 1,
-    "grassmannian_hyperplanes": 2,
-    "permutation": 3,
-    "permutation_wide": 3,
-    "angular_permutation": 3,
-    "angular_permutation_wide": 3,
-    "soft_matching": 2,
-    "uncentered_permutations": 2,
+    "permutation": 1,
+    "permutation_wide": 1,
+    "angular_permutation": 1,
+    "angular_permutation_wide": 1,
+    "soft_matching": 1,
     "gaussian_shapes": 3,
 }
 
@@ -118,8 +114,6 @@ def is_lower(manifold, case, seed, spread):
 def test_gradient_vanishes(case, spread):
     manifold = case.make()
     for seed in range(2):
-        if (case.name, spread, seed) == ("sphere_of_vectors", "random", 1):
-            continue  # see test_flat_directions_of_spheres
         x = population(manifold, case, spread, seed)
         mean = rg.FrechetMean(manifold).fit(x)
         assert mean.converged_
@@ -131,7 +125,7 @@ def test_flat_directions_of_spheres():
     case = BY_NAME["sphere_of_vectors"]
     manifold = case.make()
     x = population(manifold, case, "random", 1)
-    mean = rg.FrechetMean(manifold, max_iter=1000).fit(x)
+    mean = rg.FrechetMean(manifold).fit(x)
     assert mean.converged_
     assert gradient(manifold, mean.mean_, x) <= 1e-10
 
