@@ -14,9 +14,12 @@ from repsim_geo.manifolds.quotient import Quotient
 from repsim_geo.manifolds.spd import SPD, with_positive_eigenvalues
 from repsim_geo.numerics.alignment import align, finite_eigenvalues, working_precision
 from repsim_geo.numerics.centering import symmetrize
-from repsim_geo.numerics.norms import inner, with_axes
+from repsim_geo.numerics.norms import inner, root_above_rounding, squared_norm, with_axes
 from repsim_geo.numerics.sylvester import lyapunov
 from repsim_geo.numerics.symmetric import SQRT, Spectrum, spectral, spectrum
+
+# Roots of one matrix that were computed in batches of different shapes differ by up to 15 eps of their size.
+_ROUNDINGS = 32.0
 
 
 class BuresWassersteinSPD(SPD):
@@ -85,8 +88,11 @@ class BuresWassersteinSPD(SPD):
         return self.factors.dist2(_Root(x).factor, _Root(y).factor, keepdim=keepdim).to(x.dtype)
 
     def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
-        """Distance; shape (*batch). Zero, with zero gradient, below the rounding of an alignment."""
-        return self.factors.dist(_Root(x).factor, _Root(y).factor, keepdim=keepdim).to(x.dtype)
+        """Distance; shape (*batch). Zero, with zero gradient, below the rounding of two matrix roots."""
+        a, b = _Root(x).factor, _Root(y).factor
+        d2 = self.factors.dist2(a, b, keepdim=keepdim)
+        size2 = torch.maximum(*(squared_norm(w.detach(), 2, keepdim=keepdim) for w in (a, b)))
+        return root_above_rounding(d2, size2, roundings=_ROUNDINGS).to(x.dtype)
 
     def expmap(self, x: Tensor, u: Tensor) -> Tensor:
         """``(1 + a) x (1 + a)`` with ``{x, a} = u``."""

@@ -89,7 +89,7 @@ def safe_sqrt(a: Tensor) -> Tensor:
     return torch.where(zero, torch.zeros_like(a), torch.where(zero, torch.ones_like(a), a).sqrt())
 
 
-def root_above_rounding(d2: Tensor, size2: Tensor) -> Tensor:
+def root_above_rounding(d2: Tensor, size2: Tensor, *, roundings: float = 8.0) -> Tensor:
     """
     Root of squared distances; zero, with zero gradient, where they are the rounding of an alignment.
 
@@ -98,12 +98,14 @@ def root_above_rounding(d2: Tensor, size2: Tensor) -> Tensor:
     d2 : Tensor
     size2 : Tensor
         Squares of the sizes of the points, in the same unit. The problems behind are solved in float64.
+    roundings : float
+        Largest distance that is rounding, in units of eps times the size.
 
     Returns
     -------
     Tensor
     """
-    rounding2 = (8 * torch.finfo(torch.float64).eps) ** 2 * size2
+    rounding2 = (roundings * torch.finfo(torch.float64).eps) ** 2 * size2
     return safe_sqrt(torch.where((d2 <= rounding2) & rounding2.isfinite(), 0.0, d2))
 
 
