@@ -182,3 +182,10 @@ def test_registered_metric_is_found_and_names_are_unique():
             rg.register_metric("procrustes", rg.Stress)
     finally:
         del _ENTRIES["five_columns"]
+
+
+def test_a_list_of_networks_is_not_one_network():
+    networks = [torch.ones(5, 3), torch.ones(5, 4)]
+    with pytest.raises(rg.ShapeError, match=r"list of 2.*metric.resolve"):
+        rg.AngularCKA().embed(networks)
+    assert rg.AngularCKA().embed([torch.eye(5), torch.eye(5)]).shape == (2, 5, 5)
