@@ -39,8 +39,8 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
     """
     if isinstance(x, list | tuple) and len({tuple(getattr(a, "shape", ())) for a in x}) > 1:
         raise ShapeError(
-            f"{name} must be the activations of one network (m, d), or a stack of equal shapes, got a list of "
-            f"{len(x)}. Use metric = metric.resolve(networks), and torch.stack([metric.embed(x) for x in "
+            f"{name} must be the activations of one network (m, d), or a stack of equal shapes, got a list "
+            f"of {len(x)}. Use metric = metric.resolve(networks), and torch.stack([metric.embed(x) for x in "
             "networks])."
         )
     if isinstance(x, list | tuple) and x and all(isinstance(a, Tensor) for a in x):
