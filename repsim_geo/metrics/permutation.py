@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 
@@ -33,7 +32,7 @@ class _Matched(RepresentationMetric):
         """Copy with the common width ``max d_i``."""
         if self.p is not None:
             return self
-        other = copy.deepcopy(self)
+        other = self._copied()
         other._set_width(max(x.shape[-1] for x in reps))
         return other
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from numbers import Real
@@ -49,7 +48,7 @@ class _Shape(RepresentationMetric):
         if self.p is not None:
             return self
         p = min(reps[0].shape[-2] - 1, max(x.shape[-1] for x in reps))
-        other = copy.deepcopy(self)
+        other = self._copied()
         other._set(p, self.whiten, self.cov, self.preserve_variance, self.reflections)
         other._keeps_all = True
         return other

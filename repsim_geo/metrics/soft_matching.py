@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -82,7 +81,7 @@ class SoftMatching(RepresentationMetric, Quotient):
         """Copy whose points have as many columns as the least common multiple of the widths."""
         if self.p is not None:
             return self
-        other = copy.deepcopy(self)
+        other = self._copied()
         other._set_width(math.lcm(*(x.shape[-1] for x in reps)))
         return other
 

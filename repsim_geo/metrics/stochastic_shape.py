@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from numbers import Real
@@ -124,7 +123,7 @@ class StochasticShape(RepresentationMetric, GaussianShapes):
     def resolve(self, reps: Sequence[Tensor]) -> StochasticShape:
         """Copy with the common width ``max d_i`` and the common rank of factors, which are exact."""
         r, m, d = (max(sizes) for sizes in zip(*(_sizes(x) for x in reps), strict=True))
-        other = copy.deepcopy(self)
+        other = self._copied()
         # More axes than rows there are none.
         other.p = min(d, m * (1 + r)) if self.p is None else self.p
         other.rank = min(r, other.p) if self.rank is None else self.rank
