@@ -46,8 +46,7 @@ def row_orders(
     ([[0, 1, 2, 3], [0, 3, 2, 1], [2, 1, 0, 3], [2, 3, 0, 1]], True)
     """
     _check_permutations(n_permutations)
-    block = torch.zeros(m, dtype=torch.int64) if restrict is None else as_labels(restrict, m, "restrict")[0]
-    sizes = block.bincount().tolist()
+    block, slots, sizes = _blocks(m, restrict)
     n_orders = math.prod(math.factorial(size) for size in sizes)
     if n_orders == 1:
         raise ValueError(
@@ -55,7 +54,6 @@ def row_orders(
             f"{'one input' if m == 1 else 'a label of its own for every input in restrict'}. "
             "Record more inputs, or use coarser labels."
         )
-    slots = block.argsort(stable=True)
     if n_orders <= n_permutations:
         inside = [itertools.permutations(part.tolist()) for part in slots.split(sizes)]
         shuffled = torch.tensor([list(itertools.chain(*parts)) for parts in itertools.product(*inside)])
@@ -68,7 +66,7 @@ def row_orders(
 
 
 def group_labelings(
-    codes: Tensor, n_permutations: int, seed: int | torch.Generator = 0
+    codes: Tensor, n_permutations: int, seed: int | torch.Generator = 0, restrict: Any = None
 ) -> tuple[Tensor, bool]:
     """
     Ways to assign networks to groups of the given sizes: all if they are few enough, else a sample.
@@ -80,6 +78,8 @@ def group_labelings(
     n_permutations : int
         Most assignments wanted.
     seed : int or torch.Generator
+    restrict : sequence of labels, length n, optional
+        Networks change groups only with networks of the same label.
 
     Returns
     -------
@@ -88,28 +88,57 @@ def group_labelings(
     exact : bool
         Whether these are all assignments. Otherwise they are drawn independently.
 
+    Raises
+    ------
+    ShapeError, TypeError, ValueError
+
     Examples
     --------
     >>> import torch
     >>> labelings, exact = group_labelings(torch.tensor([0, 1, 1]), 999)
     >>> labelings[1:].tolist(), exact
     ([[0, 1, 1], [1, 0, 1], [1, 1, 0]], True)
+    >>> group_labelings(torch.tensor([0, 1, 1]), 999, restrict=["a", "a", "b"])[0][1:].tolist()
+    [[0, 1, 1], [1, 0, 1]]
     """
     _check_permutations(n_permutations)
-    n, sizes = len(codes), codes.bincount().tolist()
-    exact = math.factorial(n) // math.prod(map(math.factorial, sizes)) <= n_permutations
-    if exact:
-        rows = [[-1] * n]
-        for group, size in enumerate(sizes):
-            rows = [
-                [group if i in chosen else label for i, label in enumerate(row)]
-                for row in rows
-                for chosen in itertools.combinations([i for i in range(n) if row[i] < 0], size)
-            ]
-        others = torch.tensor(rows)
-    else:
-        others = codes[random_orders(n_permutations, n, seed)]
-    return torch.cat([codes[None], others]), exact
+    block, slots, sizes = _blocks(len(codes), restrict)
+    parts = codes[slots].split(sizes)
+    n_labelings = math.prod(
+        math.factorial(len(part)) // math.prod(map(math.factorial, part.bincount().tolist()))
+        for part in parts
+    )
+    if n_labelings == 1:
+        raise ValueError(
+            "at least two networks of different groups must be able to change places, got a label in "
+            "restrict of its own for every group. Use coarser labels."
+        )
+    if n_labelings > n_permutations:
+        orders = torch.empty(n_permutations, len(codes), dtype=torch.int64)
+        orders[:, slots] = (_keys(n_permutations, len(codes), seed) + block).argsort(-1)
+        return torch.cat([codes[None], codes[orders]]), False
+    inside = [_assignments(part.tolist()) for part in parts]
+    others = torch.empty(n_labelings, len(codes), dtype=torch.int64)
+    others[:, slots] = torch.tensor([list(itertools.chain(*rows)) for rows in itertools.product(*inside)])
+    return torch.cat([codes[None], others]), True
+
+
+def _assignments(labels: list[int]) -> list[list[int]]:
+    """All distinct orders of labels, of which some are equal."""
+    n, rows = len(labels), [[-1] * len(labels)]
+    for group in sorted(set(labels)):
+        rows = [
+            [group if i in chosen else label for i, label in enumerate(row)]
+            for row in rows
+            for chosen in itertools.combinations([i for i in range(n) if row[i] < 0], labels.count(group))
+        ]
+    return rows
+
+
+def _blocks(n: int, restrict: Any) -> tuple[Tensor, Tensor, list[int]]:
+    """Number of the block of each row, the rows sorted by it, and the sizes of the blocks."""
+    block = torch.zeros(n, dtype=torch.int64) if restrict is None else as_labels(restrict, n, "restrict")[0]
+    return block, block.argsort(stable=True), block.bincount().tolist()
 
 
 def random_orders(n: int, m: int, seed: int | torch.Generator = 0) -> Tensor:

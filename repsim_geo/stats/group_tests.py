@@ -38,6 +38,7 @@ def energy_test(
     exponent: float = 1.0,
     n_permutations: int = 999,
     seed: int | torch.Generator = 0,
+    restrict: Any = None,
 ) -> TestResult:
     """
     Whether groups of networks have one distribution, from their distances: the energy test.
@@ -54,6 +55,9 @@ def energy_test(
         If the networks can be assigned to the groups in no more ways than this, all are used, and the
         p-value is exact.
     seed : int or torch.Generator
+    restrict : sequence, length n, optional
+        Networks change groups only with networks of the same label here: of one family, say, when depth is in
+        question.
 
     Returns
     -------
@@ -95,13 +99,18 @@ def energy_test(
     if not (isinstance(exponent, Real) and 0 < exponent <= 2):
         raise ValueError(f"exponent must be above 0 and at most 2, got {exponent!r}. 1 is usual.")
     distances, codes, _ = _as_groups(distances, labels)
-    labelings, exact = group_labelings(codes, n_permutations, seed)
+    labelings, exact = group_labelings(codes, n_permutations, seed, restrict)
     between, _ = _components(distances.pow(exponent), labelings)
     return judged(float(between[0]), between[1:], exact=exact)
 
 
 def permanova(
-    distances: Any, labels: Any, *, n_permutations: int = 999, seed: int | torch.Generator = 0
+    distances: Any,
+    labels: Any,
+    *,
+    n_permutations: int = 999,
+    seed: int | torch.Generator = 0,
+    restrict: Any = None,
 ) -> TestResult:
     """
     Whether groups of networks have one mean, from their distances: permutational analysis of variance.
@@ -113,6 +122,9 @@ def permanova(
         Group of every network.
     n_permutations : int
     seed : int or torch.Generator
+    restrict : sequence, length n, optional
+        Networks change groups only with networks of the same label here: of one family, say, when depth is in
+        question.
 
     Returns
     -------
@@ -142,7 +154,7 @@ def permanova(
     150.0
     """
     distances, codes, names = _as_groups(distances, labels)
-    labelings, exact = group_labelings(codes, n_permutations, seed)
+    labelings, exact = group_labelings(codes, n_permutations, seed, restrict)
     between, within = _components(distances.square(), labelings)
     # F rises with the part between groups, which is finite where F is not.
     result = judged(float(between[0]), between[1:], exact=exact)
@@ -227,6 +239,7 @@ def frechet_anova(
     *,
     n_permutations: int = 999,
     seed: int | torch.Generator = 0,
+    restrict: Any = None,
 ) -> FrechetAnova:
     """
     Whether groups of networks have one Fréchet mean and one Fréchet variance.
@@ -244,6 +257,9 @@ def frechet_anova(
         If the networks can be assigned to the groups in no more ways than this, all are used, and the
         p-value is exact.
     seed : int or torch.Generator
+    restrict : sequence, length n, optional
+        Networks change groups only with networks of the same label here: of one family, say, when depth is in
+        question.
 
     Returns
     -------
@@ -300,7 +316,7 @@ def frechet_anova(
             f"every group must have at least three networks, got {int(sizes.min())} in {few!r}. "
             "Add networks, or use energy_test, which can do with fewer."
         )
-    labelings, exact = group_labelings(codes, n_permutations, seed)
+    labelings, exact = group_labelings(codes, n_permutations, seed, restrict)
     with torch.no_grad():
         variances, errors, pooled = _spreads(manifold, points, labelings.to(points.device), sizes.tolist())
     same = float(pooled) <= float(rounding_of_logs(manifold, points)) ** 2

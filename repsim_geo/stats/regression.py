@@ -15,7 +15,7 @@ from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.norms import with_axes
-from repsim_geo.stats.arrangements import row_orders
+from repsim_geo.stats.arrangements import as_labels, row_orders
 from repsim_geo.stats.descent import product, rounding_of_logs
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
@@ -233,6 +233,7 @@ class GeodesicRegression(Estimator):
         weights: Any = None,
         n_permutations: int = 999,
         seed: int | torch.Generator = 0,
+        restrict: Any = None,
     ) -> TestResult:
         """
         Test of the hypothesis that the points have nothing to do with the covariate.
@@ -248,6 +249,8 @@ class GeodesicRegression(Estimator):
             Random assignments of the values of the covariate to the points; all of them, if there are not
             more than so many.
         seed : int or torch.Generator
+        restrict : sequence, length n, optional
+            Points change places only with points of the same label.
 
         Returns
         -------
@@ -273,8 +276,11 @@ class GeodesicRegression(Estimator):
         statistic 0.994629, p = 0.08333 ± 0 (24 permutations)
         """
         points, t, weights = self._checked(covariate, points, weights)
-        points, t, w = points[weights > 0], t[weights > 0], weights[weights > 0]
-        orders, exact = row_orders(len(points), n_permutations, seed)
+        counts = weights > 0
+        points, t, w = points[counts], t[counts], weights[counts]
+        if restrict is not None:
+            restrict = as_labels(restrict, len(counts), "restrict")[0][counts.cpu()]
+        orders, exact = row_orders(len(points), n_permutations, seed, restrict)
         s, _, _ = _standardized(torch.cat([t[None], t[orders.to(t.device)]]), w)
         r2 = self._r2(points, s, w)
         return judged(float(r2[0]), r2[1:], exact=exact)

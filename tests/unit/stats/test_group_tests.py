@@ -355,3 +355,37 @@ def test_copies_of_one_network_do_not_differ(metric):
     points = torch.stack([metric.embed(x) for x in reps])
     result = rg.frechet_anova(metric, points, [0, 0, 0, 1, 1, 1])
     assert (result.statistic, result.pvalue, result.asymptotic_pvalue) == (0, 1, 1)
+
+
+def test_restricted_labelings_are_those_of_each_block():
+    codes = torch.tensor([0, 0, 1, 1, 0, 1, 1])
+    family = list("aaaabbb")
+    labelings, exact = group_labelings(codes, 999, restrict=family)
+    assert exact
+    inside = [set(itertools.permutations([0, 0, 1, 1])), set(itertools.permutations([0, 1, 1]))]
+    expected = {a + b for a in inside[0] for b in inside[1]}
+    assert {tuple(row) for row in labelings[1:].tolist()} == expected
+    assert len(labelings) == 1 + len(expected)
+    sampled, exact = group_labelings(codes, 17, restrict=family)
+    assert not exact
+    assert {tuple(row) for row in sampled.tolist()} <= expected
+    with pytest.raises(ValueError, match="coarser"):
+        group_labelings(codes, 99, restrict=codes.tolist())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_restricted_tests_see_groups_within_families_only(seed):
+    """Families that differ a lot: unrestricted, their difference drowns that of the groups."""
+    generator = torch.Generator().manual_seed(seed)
+    family, group = torch.arange(24) // 12, torch.arange(24) % 2
+    points = torch.randn(24, 3, dtype=torch.float64, generator=generator) + 1.2 * group[:, None]
+    points[:, 0] += 30 * family
+    distances = torch.cdist(points, points)
+    within = rg.permanova(distances, group, restrict=family)
+    assert within.pvalue < 0.05
+    assert rg.permanova(distances, group).pvalue > 0.5
+    # A difference of the families alone is none of the groups.
+    assert rg.energy_test(distances, family, restrict=group, n_permutations=99).pvalue == pytest.approx(0.01)
+    regression = rg.GeodesicRegression(rg.Flat(1))
+    alone = regression.permutation_test(group.double(), points, restrict=family)
+    assert alone.pvalue < 0.05
