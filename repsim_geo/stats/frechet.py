@@ -12,8 +12,11 @@ from torch import Tensor
 
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import ConvergenceWarning, ShapeError
+from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.numerics.norms import with_axes
+from repsim_geo.numerics.symmetric import spectrum
 from repsim_geo.stats.descent import BatchedVariance, Variance, best_point, descend, length
+from repsim_geo.stats.distances import as_symmetric
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.points import as_points, as_weights
 from repsim_geo.stats.span import mean_in_span
@@ -69,6 +72,8 @@ class FrechetMean(Estimator):
         True when a theorem says that these data have only one mean; None when none applies.
     n_seen_ : int
         After ``partial_fit`` only: points so far.
+    coefficients_ : Tensor, shape (n,)
+        After ``fit_cosines`` only, in place of ``mean_``.
 
     Notes
     -----
@@ -209,6 +214,89 @@ class FrechetMean(Estimator):
         self._certify(self.manifold.projx(mean), problem, tol)
         self._warn_unless_converged(problem, tol)
         return self
+
+    @torch.no_grad()
+    def fit_cosines(self, cosines: Any, weights: Any = None) -> FrechetMean:
+        """
+        Find a mean on a sphere from the inner products of the points alone, without forming a point.
+
+        Parameters
+        ----------
+        cosines : Tensor or ndarray, shape (n, n)
+            Inner products of unit vectors, such as ``pairwise(networks, "angular_cka").cos()``.
+        weights : array-like, shape (n,), optional
+
+        Returns
+        -------
+        FrechetMean
+            Itself, with all attributes but ``mean_``, and with ``coefficients_``, shape (n,): the mean is the
+            sum of the points with these factors, which `combine` forms.
+
+        Raises
+        ------
+        TypeError
+            The manifold is no sphere.
+        ShapeError, ValueError
+            Not a matrix of cosines.
+
+        Warns
+        -----
+        ConvergenceWarning
+
+        Notes
+        -----
+        Points nearer to each other than 1e-7 radians cannot be told apart by their cosines.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from repsim_geo import UnitSphere
+        >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> mean = FrechetMean(UnitSphere(ndim=1)).fit_cosines(x @ x.T)
+        >>> mean.combine(x)
+        tensor([0.7071, 0.7071])
+        """
+        manifold: Any = self.manifold
+        if not getattr(manifold, "spherical", False) or hasattr(manifold, "scale"):
+            raise TypeError(
+                f"fit_cosines is for spheres such as AngularCKA(), got {manifold}. Use fit with points."
+            )
+        values, basis = spectrum(as_symmetric(cosines, "cosines"))
+        if bool((values[0] < -1e-6 * values[-1]).any()):
+            raise ValueError(
+                f"cosines must be inner products of unit vectors, got a matrix with eigenvalue "
+                f"{float(values[0]):.3g}. Angles of AngularCKA() without debiasing give one."
+            )
+        root = values.clamp_min(0).sqrt()
+        # Unit vectors with the same inner products, as long as there are points.
+        sphere = UnitSphere(ndim=1)
+        inside = FrechetMean(sphere, tol=self.tol, max_iter=self.max_iter, init=self.init)
+        inside.fit(sphere.projx(basis * root), weights)
+        present = root > 1e-7 * root[-1]
+        inverse = torch.where(present, 1.0, 0.0) / torch.where(present, root, 1.0)
+        self.coefficients_ = basis @ (inverse * inside.mean_)
+        for name, value in vars(inside).items():
+            if name.endswith("_") and name != "mean_":
+                setattr(self, name, value)
+        return self
+
+    def combine(self, points: Any) -> Tensor:
+        """
+        The mean as a point, after ``fit_cosines``.
+
+        Parameters
+        ----------
+        points : Tensor or ndarray, shape (n, *point)
+            In the order of the cosines.
+
+        Returns
+        -------
+        Tensor, shape (*point)
+        """
+        self._fitted()
+        points = as_points(self.manifold, points)
+        c = with_axes(self.coefficients_.to(points), self.manifold.ndim)
+        return self.manifold.projx((c * points).sum(0))
 
     @torch.no_grad()
     def partial_fit(self, points: Any, y: Any = None) -> FrechetMean:

@@ -301,3 +301,37 @@ def test_another_column_pays_where_it_is_said_to(kind):
         around = metric.projx(torch.cat([mean.expand(200, 12, 3), 1e-2 * columns], -1))
         change = metric.dist2(around.unsqueeze(1), wide).mean(-1) - metric.dist2(mean, x).mean()
         assert bool((change < 0).any()) is wanted
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_cosines_have_the_mean_of_their_points(n, seed):
+    metric = rg.AngularCKA()
+    generator = torch.Generator().manual_seed(seed)
+    networks = torch.randn(n, 12, 5, dtype=torch.float64, generator=generator)
+    weights = torch.rand(n, dtype=torch.float64, generator=generator) + 0.1
+    x = metric.embed(networks)
+    whole = rg.FrechetMean(metric).fit(x, weights)
+    for cosines in (rg.pairwise(networks, metric).cos(), metric.cdist(x, x).cos().numpy()):
+        found = rg.FrechetMean(metric).fit_cosines(cosines, weights)
+        assert float(metric.dist(found.combine(x), whole.mean_)) < 1e-7
+        for name in ("variance_", "radius_"):
+            assert float(getattr(found, name)) == pytest.approx(float(getattr(whole, name)), abs=1e-7)
+        assert found.converged_
+        assert found.unique_ is whole.unique_
+        assert float(found.gradient_norm_) < 1e-10
+
+
+def test_cosines_are_for_spheres_and_have_no_negative_eigenvalues():
+    with pytest.raises(TypeError, match="for spheres"):
+        rg.FrechetMean(rg.SizeAndShape()).fit_cosines(torch.eye(3))
+    bad = torch.tensor([[1.0, 0.9, -0.9], [0.9, 1.0, 0.9], [-0.9, 0.9, 1.0]])
+    with pytest.raises(ValueError, match="unit vectors"):
+        rg.FrechetMean(rg.AngularCKA()).fit_cosines(bad)
+
+
+def test_equal_networks_have_a_mean_from_cosines():
+    metric = rg.AngularCKA()
+    x = metric.embed(torch.randn(8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    found = rg.FrechetMean(metric).fit_cosines(torch.ones(4, 4, dtype=torch.float64))
+    assert float(metric.dist(found.combine(x.expand(4, 8, 8)), x)) < 1e-7
