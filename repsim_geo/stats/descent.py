@@ -10,9 +10,9 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
-from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.numerics.angles import inverse_sinc
 from repsim_geo.numerics.norms import trailing, with_axes
+from repsim_geo.stats.distances import between
 from repsim_geo.stats.points import as_points
 
 # A step of the flow may raise the variance as long as one of so many before was higher.
@@ -75,18 +75,9 @@ def best_point(manifold: Manifold, points: Tensor, weights: Tensor, power: int) 
     Tensor, shape (*batch, *point)
     """
     ndim = manifold.ndim
-    sums = (all_distances(manifold, points).pow(power) @ weights[..., None])[..., 0]
+    sums = (between(manifold, points, points).pow(power) @ weights[..., None])[..., 0]
     best = with_axes(sums.argmin(-1), ndim + 1)
     return points.take_along_dim(best, -ndim - 1).squeeze(-ndim - 1)
-
-
-def all_distances(manifold: Any, points: Tensor) -> Tensor:
-    """Distances between all points of every population, shape (*batch, n, n), on any manifold."""
-    if hasattr(manifold, "cdist"):
-        return manifold.cdist(points, points)
-    axis = -manifold.ndim - 2
-    rows = points.unsqueeze(-manifold.ndim - 1).split(max(1, BLOCK_ELEMENTS // points.numel()), axis)
-    return torch.cat([manifold.dist(block, points.unsqueeze(axis)) for block in rows], -2)
 
 
 class Variance:

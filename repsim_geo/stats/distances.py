@@ -189,16 +189,18 @@ def between(manifold: Manifold, x: Tensor, y: Tensor) -> Tensor:
     ----------
     manifold : geoopt.Manifold
         Needs ``dist``; ``cdist`` is used where it exists.
-    x : Tensor, shape (n, *point)
-    y : Tensor, shape (k, *point)
+    x : Tensor, shape (*batch, n, *point)
+    y : Tensor, shape (*batch, k, *point)
 
     Returns
     -------
-    Tensor, shape (n, k)
+    Tensor, shape (*batch, n, k)
     """
     if hasattr(manifold, "cdist"):
         return manifold.cdist(x, y)
+    axis = -manifold.ndim - 1
     # Some manifolds of geoopt keep the axes of a point that the distance has summed over.
-    shape = (-1, len(y))
-    rows = max(1, BLOCK_ELEMENTS // max(1, y.numel()))
-    return torch.cat([manifold.dist(part.unsqueeze(1), y).reshape(shape) for part in x.split(rows)])
+    shape = (*torch.broadcast_shapes(x.shape[:axis], y.shape[:axis]), -1, y.shape[axis])
+    parts = x.unsqueeze(axis).split(max(1, BLOCK_ELEMENTS // max(1, y.numel())), axis - 1)
+    y = y.unsqueeze(axis - 1)
+    return torch.cat([manifold.dist(part, y).reshape(shape) for part in parts], -2)

@@ -24,6 +24,7 @@ from repsim_geo.errors import ConvergenceWarning, ShapeError
 from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.manifolds.paths import path_axis
 from repsim_geo.numerics.norms import safe_sqrt, with_axes
+from repsim_geo.stats.distances import between
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
 from repsim_geo.stats.layer_paths import as_even_paths, as_paths
@@ -242,10 +243,9 @@ def pairwise_discrete_frechet(manifold: Manifold, paths: Any) -> Tensor:
 
 def _all_distances(manifold: Manifold, a: Tensor, b: Tensor) -> Tensor:
     """Distances of all points of one path to all of another, shape (*batch, k, n)."""
-    axis = path_axis(manifold, a)
+    path_axis(manifold, a)
     path_axis(manifold, b)
-    cdist = getattr(manifold, "cdist", None)
-    return manifold.dist(a.unsqueeze(axis), b.unsqueeze(axis - 1)) if cdist is None else cdist(a, b)
+    return between(manifold, a, b)
 
 
 def _between_families(manifold: Manifold, a: Tensor, b: Tensor) -> Tensor:
