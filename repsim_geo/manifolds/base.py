@@ -52,6 +52,8 @@ class RiemannianManifold(Manifold):
         proportion to their condition.
     second_order : bool
         Whether ``log_and_hessian`` is written.
+    congruent : bool
+        Positive definite matrices, of which congruences ``a -> g a g'`` are isometries.
     """
 
     __scaling__ = Manifold.__scaling__.copy()
@@ -68,6 +70,7 @@ class RiemannianManifold(Manifold):
     sensitive: bool = False
     definite: bool = False
     second_order: bool = False
+    congruent: bool = False
 
     # ------------------------------------------------------------------ 1. to implement
     # inner, expmap, logmap, projx, proju, random, _check_point_on_manifold, _check_vector_on_tangent,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
 from repsim_geo.manifolds.first_variation import squared_distance
-from repsim_geo.numerics.alignment import finite_eigenvalues, finite_svd, working_precision
+from repsim_geo.numerics.alignment import finite_svd, working_precision
 from repsim_geo.numerics.centering import symmetrize
 from repsim_geo.numerics.norms import inner, root_above_rounding, squared_norm, with_axes
 from repsim_geo.numerics.symmetric import (
@@ -101,7 +101,7 @@ class SPD(RiemannianManifold):
     def _check_point_on_manifold(self, x, *, atol=1e-5, rtol=1e-5) -> tuple[bool, str | None]:
         if not within(x - x.mT, x, self.ndim, atol, rtol):
             return False, "not symmetric, or not finite"
-        if not bool((finite_eigenvalues(working_precision(symmetrize(x))) > 0).all()):
+        if not bool(finite_cholesky(working_precision(symmetrize(x))).isfinite().all()):
             return False, "not positive definite: an eigenvalue is zero or negative"
         return True, None
 
@@ -171,6 +171,7 @@ class AffineInvariantSPD(SPD):
     __scaling__ = SPD.__scaling__.copy()
     name = "AffineInvariantSPD"
     second_order = True
+    congruent = True
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor | None = None, *, keepdim: bool = False) -> Tensor:
         """Inner product ``tr(x^-1 u x^-1 v)``; shape (*batch)."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
+from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.angles import inverse_sinc
 from repsim_geo.numerics.norms import trailing, with_axes
+from repsim_geo.numerics.symmetric import finite_cholesky
 from repsim_geo.stats.distances import between
 from repsim_geo.stats.points import as_points
 
@@ -19,7 +22,7 @@ from repsim_geo.stats.points import as_points
 _MEMORY = 10
 # The largest residual of Newton's equation, relative to the gradient.
 _FORCING = 0.1
-_LONGEST_SOLVE = 50
+LONGEST_SOLVE = 50
 # Gradient norm, relative to the spread, to which the flow goes before Newton's method is tried.
 _ROUGH = 1e-3
 
@@ -27,6 +30,7 @@ _ROUGH = 1e-3
 _FAR = 3.0
 
 Hessian = Callable[[Tensor], Tensor]
+Inner = Callable[[Tensor, Tensor], Tensor]
 
 
 def weighted(values: Tensor, weights: Tensor, ndim: int) -> Tensor:
@@ -49,12 +53,14 @@ def rounding_of_logs(manifold: Manifold, points: Tensor) -> Tensor:
     eps = 8 * torch.finfo(points.dtype).eps
     if not hasattr(manifold, "rough_mean"):
         return eps * torch.linalg.vector_norm(points, dim=trailing(manifold.ndim)).amax(-1)
-    # In the unit of the distance, which need not be that of the points.
-    size = length(manifold, points, points).amax(-1)
     if getattr(manifold, "sensitive", False) and getattr(manifold, "full_rank", False):
         # Logarithms of eigenvalues, whose rounding is that of the largest relative to the smallest.
-        s = torch.linalg.svdvals(points)
-        size = size * (s[..., 0] / s[..., -1]).amax(-1)
+        whole = working_precision(points)
+        inverse = torch.cholesky_inverse(finite_cholesky(whole))
+        condition = torch.linalg.matrix_norm(whole, 1) * torch.linalg.matrix_norm(inverse, 1)
+        return eps * points.shape[-1] ** 0.5 * condition.amax(-1).to(points.dtype)
+    # In the unit of the distance, which need not be that of the points.
+    size = length(manifold, points, points).amax(-1)
     return eps * size
 
 
@@ -95,10 +101,14 @@ class Variance:
     def __init__(self, manifold: Manifold, points: Tensor, weights: Tensor):
         self.manifold, self.points, self.weights = manifold, points, weights
         self.second_order = getattr(manifold, "second_order", False)
-        self.rounding = rounding_of_logs(manifold, points)
         # A Scaled sphere is spherical too, but its distances are not angles.
         sphere = getattr(manifold, "spherical", False) and not hasattr(manifold, "scale")
         self.spherical = sphere and points.dtype == torch.float64
+
+    @cached_property
+    def rounding(self) -> Tensor:
+        """Gradient norm that is nothing but rounding of the points."""
+        return rounding_of_logs(self.manifold, self.points)
 
     def unit(self, value: Tensor) -> Tensor:
         """Spread of the points, to which gradients are compared; one where there is none."""
@@ -122,11 +132,11 @@ class Variance:
         )
 
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Distances to the points, shape (*batch, n), and minus the gradient."""
+        """Distances to the points, shape (*batch, n), and length of the gradient, shape (*batch)."""
         distances = self.distances(x)
-        if self.spherical and bool((distances < _FAR).all()):
-            return distances, self._pulled_on_sphere(x, distances)
-        return distances, self.look(x)[1]
+        near = self.spherical and bool((distances < _FAR).all())
+        pull = self._pulled_on_sphere(x, distances) if near else self.look(x)[1]
+        return distances, length(self.manifold, x, pull)
 
     def distances(self, x: Tensor) -> Tensor:
         """Distances to the points, shape (*batch, n)."""
@@ -270,7 +280,8 @@ def newton(problem: Variance, x: Tensor, tol: float, max_iter: int) -> tuple[Ten
             return x, n_iter, True
         # Newton's equation is solved the better, the nearer the minimum is.
         relative = (length(manifold, x, pull) / problem.unit(value)).clamp_max(_FORCING)
-        step, convex = conjugate_gradients(manifold, x, hessian, pull, relative, _LONGEST_SOLVE)
+        inner = partial(product, manifold, x)
+        step, convex = conjugate_gradients(inner, hessian, pull, relative, LONGEST_SOLVE, manifold.ndim)
         trial = manifold.retr(x, step)
         seen = problem.look_twice(trial)
         better = convex & (seen[0] <= value * (1 + rounding))
@@ -281,22 +292,24 @@ def newton(problem: Variance, x: Tensor, tol: float, max_iter: int) -> tuple[Ten
 
 
 def conjugate_gradients(
-    manifold: Manifold, x: Tensor, hessian: Hessian, pull: Tensor, relative: Tensor, longest: int
+    inner: Inner, hessian: Hessian, pull: Tensor, relative: Tensor, longest: int, ndim: int = 2
 ) -> tuple[Tensor, Tensor]:
     """
-    Solution of ``hessian(step) = pull`` in tangent spaces, in the inner product of the manifold.
+    Solution of ``hessian(step) = pull`` in tangent spaces, in their inner product.
 
     Parameters
     ----------
-    manifold : geoopt.Manifold
-    x : Tensor, shape (*batch, *point)
+    inner : callable
+        Inner products, shape (*batch), of two stacks of tangent vectors.
     hessian : callable
-        Linear and self-adjoint, on tangent vectors at `x`.
+        Linear and self-adjoint, on tangent vectors.
     pull : Tensor, shape (*batch, *point)
     relative : Tensor, shape (*batch) or ()
         Length of the residual at which to stop, relative to `pull`.
     longest : int
         Most steps.
+    ndim : int
+        Axes of a point.
 
     Returns
     -------
@@ -304,24 +317,23 @@ def conjugate_gradients(
     convex : Tensor, shape (*batch)
         Whether all curvature on the way was positive; where it was not, `step` is what was reached before.
     """
-    ndim = manifold.ndim
     step, rest, way = torch.zeros_like(pull), pull, pull
-    size2 = start2 = product(manifold, x, rest).clamp_min(0)
-    enough2 = relative**2 * start2
+    size2 = inner(rest, rest).clamp_min(0)
+    enough2 = relative**2 * size2
     unsolved = size2 > 0
-    flat = 64 * torch.finfo(x.dtype).eps
+    flat = 64 * torch.finfo(pull.dtype).eps
     convex = torch.ones_like(unsolved)
     for _ in range(min(longest, pull.shape[pull.dim() - ndim :].numel())):
         bent_way = hessian(way)
-        bent = product(manifold, x, way, bent_way)
+        bent = inner(way, bent_way)
         # In flat space the Hessian is the identity, so that its rounding is eps.
-        upward = bent > flat * product(manifold, x, way)
+        upward = bent > flat * inner(way, way)
         convex = convex & (upward | ~unsolved)
         unsolved = unsolved & upward
         rate = torch.where(unsolved, size2 / torch.where(unsolved, bent, 1.0), 0.0)
         step = step + with_axes(rate, ndim) * way
         rest = rest - with_axes(rate, ndim) * bent_way
-        new2 = product(manifold, x, rest).clamp_min(0)
+        new2 = inner(rest, rest).clamp_min(0)
         unsolved = unsolved & (new2 > enough2)
         if not bool(unsolved.any()):
             break

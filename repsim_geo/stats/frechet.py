@@ -15,7 +15,8 @@ from repsim_geo.errors import ConvergenceWarning, ShapeError
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.numerics.norms import with_axes
 from repsim_geo.numerics.symmetric import spectrum
-from repsim_geo.stats.descent import BatchedVariance, Variance, best_point, descend, length
+from repsim_geo.stats.congruence import mean_by_congruence
+from repsim_geo.stats.descent import BatchedVariance, Variance, best_point, descend
 from repsim_geo.stats.distances import as_symmetric
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.points import as_points, as_weights
@@ -143,14 +144,7 @@ class FrechetMean(Estimator):
         points, weights = self._checked(points, weights)
         tol = _TOLERANCE[points.dtype] if self.tol is None else self.tol
         problem = Variance(self.manifold, points, weights)
-        start, self.n_iter_ = None, 0
-        if getattr(self.manifold, "spherical", False) and self.init == "medoid":
-            start, self.n_iter_ = mean_in_span(
-                points, weights, self.manifold.ndim, tol, min(self.max_iter, _IN_SPAN)
-            )
-        if start is not None:
-            start = self.manifold.projx(start)
-            self._certify(start, problem, tol)
+        start = self._in_coordinates(problem, tol)
         # The span is not precise enough for clusters as tight as the rounding of their inner products, and
         # for points near an antipode.
         if start is None or not self.converged_:
@@ -378,6 +372,31 @@ class FrechetMean(Estimator):
         rough = getattr(self.manifold, "rough_mean", lambda *_: None)(points, weights)
         return best_point(self.manifold, points, weights, 2) if rough is None else rough
 
+    def _in_coordinates(self, problem: Variance, tol: float) -> Tensor | None:
+        """The mean, certified, by way of coordinates that some manifolds have; None where there are none."""
+        manifold: Any = self.manifold
+        points, weights = problem.points, problem.weights
+        good_start = isinstance(self.init, str) and self.init == "medoid"
+        self.n_iter_ = 0
+        if getattr(manifold, "congruent", False):
+            start = None if good_start else self._start(points, weights)
+            found = mean_by_congruence(points, weights, start, tol, problem.rounding, self.max_iter)
+            if found is None:
+                return None
+            self.n_iter_ = found.n_iter
+            # A Scaled space has other lengths, and a mean in float32 is not where the search ended.
+            same = points.dtype == torch.float64 and not hasattr(manifold, "scale")
+            self._certify(found.mean, problem, tol, (found.distances, found.gradient_norm) if same else None)
+            return found.mean
+        if getattr(manifold, "spherical", False) and good_start:
+            steps = min(self.max_iter, _IN_SPAN)
+            mean, self.n_iter_ = mean_in_span(points, weights, manifold.ndim, tol, steps)
+            if mean is not None:
+                mean = manifold.projx(mean)
+                self._certify(mean, problem, tol)
+            return mean
+        return None
+
     def _doubtful(self, problem: Variance) -> bool:
         """Whether there may be a better mean elsewhere, and time to look for it."""
         manifold: Any = self.manifold
@@ -415,12 +434,17 @@ class FrechetMean(Estimator):
         best = with_axes(several.look(starts)[0].argmin(0, keepdim=True), ndim)
         return starts.take_along_dim(best, 0)[0]
 
-    def _certify(self, mean: Tensor, problem: Variance, tol: float) -> None:
-        """Judge the mean by the manifold's own distances and logarithms, however it was found."""
+    def _certify(
+        self, mean: Tensor, problem: Variance, tol: float, seen: tuple[Tensor, Tensor] | None = None
+    ) -> None:
+        """
+        Judge the mean by distances and gradient norm, the manifold's own or equally exact ones.
+
+        Those are `seen`: what the search ended with.
+        """
         manifold = self.manifold
-        distances, gradient = problem.judge(mean)
         self.mean_ = mean
-        self.gradient_norm_ = length(manifold, mean, gradient)
+        distances, self.gradient_norm_ = problem.judge(mean) if seen is None else seen
         self.variance_ = (problem.weights * distances.square()).sum(-1)
         self.radius_ = distances.amax(-1)
         self.converged_ = bool((self.gradient_norm_ <= problem.goal(self.variance_, tol)).all())

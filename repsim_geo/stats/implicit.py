@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -147,7 +148,8 @@ class _Mean(torch.autograd.Function):
         wanted = manifold.egrad2rgrad(mean, gain)
         relative = wanted.new_tensor(_SOLVED[points.dtype])
         hessian = _hessian(manifold, mean, points, weights)
-        z, convex = conjugate_gradients(manifold, mean, hessian, wanted, relative, _LONGEST_SOLVE)
+        inner = partial(product, manifold, mean)
+        z, convex = conjugate_gradients(inner, hessian, wanted, relative, _LONGEST_SOLVE, manifold.ndim)
         if not bool(convex.all()):
             warn_user(
                 "the variance has no positive curvature at this Fréchet mean: the data do not determine the "
