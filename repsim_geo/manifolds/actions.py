@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -104,7 +105,7 @@ class Orthogonal:
         t = v.mT @ u
         return (a @ skew_sylvester(a.mT @ a, t - t.mT, squares) @ basis.mT).to(x.dtype)
 
-    def turn(self, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
+    def turning(self, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """
         How the best position of a matrix turns when what it is aligned to moves.
 
@@ -113,20 +114,23 @@ class Orthogonal:
         x : Tensor, shape (*batch, m, p)
         y : Tensor, shape (*batch, m, p)
             In its best position: ``x'y`` is symmetric.
-        u : Tensor, shape (*batch, m, p)
-            Velocity of `x`.
 
         Returns
         -------
-        Tensor, shape (*batch, m, p)
-            ``y a`` with skew-symmetric a and ``{x'y, a} = y'u - u'y``.
+        callable
+            From u, the velocity of `x`, shape (*batch, m, p), to ``y a`` with skew-symmetric a and ``{x'y, a}
+            = y'u - u'y``.
         """
-        x, y, u = (working_precision(w) for w in (x, y, u))
+        x, y = working_precision(x), working_precision(y)
         s, basis = spectrum(symmetrize(x.mT @ y))
-        t = basis.mT @ (y.mT @ u) @ basis
-        cutoff = t.shape[-1] * torch.finfo(t.dtype).eps
-        a = skew_sylvester(torch.diag_embed(s), t - t.mT, s, cutoff=cutoff)
-        return y @ (basis @ a @ basis.mT)
+        inside, diagonal = y @ basis, torch.diag_embed(s)
+        cutoff = s.shape[-1] * torch.finfo(s.dtype).eps
+
+        def turn(u: Tensor) -> Tensor:
+            t = inside.mT @ (working_precision(u) @ basis)
+            return inside @ skew_sylvester(diagonal, t - t.mT, s, cutoff=cutoff) @ basis.mT
+
+        return turn
 
     def orbit_dim(self, p: int, rank: int) -> int:
         """Dimension of the orbit of a matrix with p columns and this rank."""
@@ -288,9 +292,9 @@ class Permutation:
         """Zero; shape (*batch, m, p)."""
         return torch.zeros_like(u).expand(torch.broadcast_shapes(x.shape, u.shape, v.shape))
 
-    def turn(self, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
-        """Zero: the best order does not change; shape (*batch, m, p)."""
-        return torch.zeros_like(u).expand(torch.broadcast_shapes(x.shape, y.shape, u.shape))
+    def turning(self, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """Not at all: the best order does not change."""
+        return torch.zeros_like
 
     def orbit_dim(self, p: int, rank: int) -> int:
         """Zero."""

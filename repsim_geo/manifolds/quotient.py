@@ -16,7 +16,7 @@ from repsim_geo.manifolds.first_variation import squared_distance
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.shape_transport import carry_in_flat, carry_in_sphere
 from repsim_geo.manifolds.sphere import UnitSphere
-from repsim_geo.numerics.alignment import check_same_size, finite_svd, working_precision
+from repsim_geo.numerics.alignment import check_same_size, finite_eigenvalues, finite_svd, working_precision
 from repsim_geo.numerics.angles import cot_times, inverse_sinc
 from repsim_geo.numerics.centering import symmetrize
 from repsim_geo.numerics.norms import root_above_rounding, squared_norm, with_axes
@@ -123,7 +123,7 @@ class Quotient(RiemannianManifold):
     @property
     def second_order(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether ``log_and_hessian`` is written."""
-        return hasattr(self.action, "turn")
+        return hasattr(self.action, "turning")
 
     def log_and_hessian(self, x: Tensor, y: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """
@@ -136,11 +136,11 @@ class Quotient(RiemannianManifold):
         here = x.to(aligned.dtype)
         u, above = self.total.log_and_hessian(here, aligned)
         stretch = inverse_sinc(squared_norm(u, 2, keepdim=True)) if self.total.spherical else 1.0
+        turn = self.action.turning(here, aligned)
 
         def hessian(v: Tensor) -> Tensor:
             w = v.to(aligned.dtype)
-            turned = stretch * self.action.turn(here, aligned, w)
-            return (above(w) - self.proju(here, turned)).to(v.dtype)
+            return (above(w) - self.proju(here, stretch * turn(w))).to(v.dtype)
 
         return u.to(y.dtype), hessian
 
@@ -245,17 +245,22 @@ class Quotient(RiemannianManifold):
         stacked = factors.movedim(-3, -2).flatten(-2)
         u, extent, _ = finite_svd(here.squeeze(-3))
         u = u * (extent > floor.amax(-2))[..., None, :]
-        return torch.linalg.matrix_norm(stacked - u @ (u.mT @ stacked), 2).square() > bound
+        outside = stacked - u @ (u.mT @ stacked)
+        short = outside.shape[-2] < outside.shape[-1]
+        return finite_eigenvalues(outside @ outside.mT if short else outside.mT @ outside)[..., -1] > bound
 
     def rough_mean(self, points: Tensor, weights: Tensor) -> Tensor | None:
         """Principal axes of all points side by side, a factor of the mean Gram matrix; (*batch, m, p)."""
         if not self.pads:
             return None
         scaled = with_axes(weights.to(points), 2).sqrt() * points
-        stacked = scaled.movedim(-3, -2).flatten(-2)
-        if stacked.shape[-1] > stacked.shape[-2]:
-            stacked = torch.linalg.qr(working_precision(stacked).mT).R.mT.to(points.dtype)
-        return self.with_columns(stacked, points.shape[-1])
+        stacked = working_precision(scaled.movedim(-3, -2).flatten(-2))
+        m, width = stacked.shape[-2:]
+        if width > m:
+            # Directions weaker than the rounding of the product do not matter to a guess.
+            values, basis = spectrum(stacked @ stacked.mT)
+            stacked = (basis * values.clamp_min(0).sqrt()[..., None, :])[..., -points.shape[-1] :]
+        return self.with_columns(stacked.to(points.dtype), points.shape[-1])
 
     # ------------------------------------------------------------------ transport
 

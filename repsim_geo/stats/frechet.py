@@ -478,8 +478,7 @@ def _error_bound(
     convexity = getattr(manifold, "distance_convexity", None)
     if convexity is None:
         return torch.full_like(gradient, math.inf)
-    here = mean.unsqueeze(-manifold.ndim - 1)
-    center = here.expand(*distances.shape, *mean.shape[mean.dim() - manifold.ndim :])
+    center = mean.unsqueeze(-manifold.ndim - 1)
 
     def hessian(slack: Tensor) -> Tensor:
         return (weights * convexity(center, distances + slack[..., None])).sum(-1)
