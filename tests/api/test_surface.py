@@ -40,6 +40,12 @@ def test_lazy_names_are_those_that_type_checkers_see():
     assert imports == rg._HOME
 
 
+@pytest.mark.parametrize("name", ["compare", "pairwise"])
+def test_importing_a_module_does_not_hide_the_function_of_its_name(name):
+    code = f"from repsim_geo.{name} import {name}; import repsim_geo as rg; rg.{name}.__call__"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="no_such_name"):
         getattr(rg, "no_such_name")  # noqa: B009 - the name must not be looked up by the linter
