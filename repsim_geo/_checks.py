@@ -109,6 +109,9 @@ def check_finite(x: Tensor, name: str = "x") -> None:
     ------
     ValueError
     """
+    # A sum is many times faster than looking at every entry, and finite only if they all are.
+    if bool(x.detach().sum().isfinite()):
+        return
     bad = ~x.isfinite()
     if bool(bad.any()):
         rows = bad.any(-1).reshape(-1, x.shape[-2]).any(0).nonzero().flatten().tolist()

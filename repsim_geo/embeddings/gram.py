@@ -54,9 +54,23 @@ class UnitGram(nn.Module):
 
     def _check(self, size: Tensor, before: Tensor, a: Tensor) -> None:
         if bool((size <= 16 * a.shape[-1] * torch.finfo(a.dtype).eps * before).any()):
-            raise DegenerateRepresentationError(
-                "nothing is left of the Gram matrix after its projection "
-                f"({type(self.subspace).__name__}): all inputs are equally far from each other, as far as "
-                "this kernel can see. Use other inputs, or another kernel (an RBF length_scale near the "
-                "median distance)."
-            )
+            raise DegenerateRepresentationError(nothing_left(self.subspace))
+
+
+def nothing_left(subspace: Everything) -> str:
+    """
+    What to say of a Gram matrix that a projection makes zero.
+
+    Parameters
+    ----------
+    subspace : Everything or a subspace of it
+
+    Returns
+    -------
+    str
+    """
+    return (
+        f"nothing is left of the Gram matrix after its projection ({type(subspace).__name__}): all inputs "
+        "are equally far from each other, as far as this kernel can see. Use other inputs, or another kernel "
+        "(an RBF length_scale near the median distance)."
+    )

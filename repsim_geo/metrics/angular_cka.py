@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from repsim_geo.embeddings.activations import largest_entry
 from repsim_geo.embeddings.gram import UnitGram
+from repsim_geo.embeddings.gram_tiles import GramTiles
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.linear import Linear, as_kernel
 from repsim_geo.manifolds.sphere import UnitSphere
@@ -70,6 +72,20 @@ class AngularCKA(RepresentationMetric, UnitSphere):
         self.embedding = UnitGram(as_kernel(kernel), subspace)
         # Two inputs have one centered Gram matrix, up to scale.
         self.fewest_rows = 4 if debiased else 3
+
+    def gram_tiles(self, reps: Mapping[str, Tensor]) -> GramTiles | None:
+        """
+        Gram matrices of many networks in blocks, where the kernel needs no more than products of activations.
+
+        Parameters
+        ----------
+        reps : mapping of names to Tensor, shape (m, d_i)
+
+        Returns
+        -------
+        GramTiles or None
+        """
+        return GramTiles(reps, self.debiased) if type(self.embedding.kernel) is Linear else None
 
     def _in_image(self, point: Tensor) -> Tensor:
         """

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from repsim_geo import _checks
 from repsim_geo._extras import need
+from repsim_geo.embeddings.gram_tiles import GramTiles
 from repsim_geo.errors import ShapeError
+from repsim_geo.pairwise.angles import all_angles
 from repsim_geo.registry import Method, as_metric
 
 
@@ -33,7 +35,8 @@ def pairwise(
         Activations; numbers of units may differ. Repeats (r_i, m, d_i) for metrics that take them.
     method : str, metric, or (nn.Module, geoopt.Manifold)
     block : int, optional
-        Networks on one side of a tile; default 16. Smaller tiles need less memory.
+        Networks on one side of a tile; default 16. Smaller tiles need less memory. AngularCKA with the linear
+        kernel ignores it: it goes through blocks of inputs, or of units, of bounded size.
     progress : bool
         Show a progress bar (needs tqdm).
     n_jobs : int, optional
@@ -64,11 +67,15 @@ def pairwise(
     size = 16 if block is None else block
     if not isinstance(size, Integral) or size < 1:
         raise ValueError(f"block must be a positive number of networks, got {block!r}. The default is 16.")
+    tiles = _gram_tiles(metric, named)
+    if tiles is not None:
+        return all_angles(tiles, lambda work, blocks: _run(work, blocks, n_jobs, progress))
     prepared = [_prepare(metric, x, name) for name, x in named.items()]
     n = len(prepared)
     corners = [(i, j) for i in range(0, n, size) for j in range(i, n, size)]
 
-    def tile(i: int, j: int) -> Tensor:
+    def tile(corner: tuple[int, int]) -> Tensor:
+        i, j = corner
         return _distances(metric, prepared[i : i + size], prepared[j : j + size])
 
     return _assemble(dict(zip(corners, _run(tile, corners, n_jobs, progress), strict=True)), n, size)
@@ -116,16 +123,26 @@ def _distances(metric: Any, a: list[Tensor], b: list[Tensor]) -> Tensor:
     return torch.stack([torch.stack([metric.between(x, y) for y in b]) for x in a])
 
 
-def _run(tile: Any, corners: list[tuple[int, int]], n_jobs: int | None, progress: bool) -> Iterable[Tensor]:
-    steps: Iterable[tuple[int, int]] = corners
+def _gram_tiles(metric: Any, named: dict[str, Tensor]) -> GramTiles | None:
+    """Gram matrices in blocks, if the distances of the metric are angles between such."""
+    tiles = getattr(metric, "gram_tiles", None)
+    if tiles is None:
+        return None
+    for name, x in named.items():
+        metric.check_input(x, name)
+    return tiles(named)
+
+
+def _run(work: Any, blocks: list[Any], n_jobs: int | None, progress: bool) -> Iterable[Tensor]:
+    steps: Iterable[Any] = blocks
     if progress:
         tqdm = need("tqdm.auto", "cli", "progress=True")
-        steps = tqdm.tqdm(corners, desc="distances", unit="tile")
+        steps = tqdm.tqdm(blocks, desc="distances", unit="tile")
     if n_jobs is None:
-        return [tile(i, j) for i, j in steps]
+        return map(work, steps)
     joblib = need("joblib", "distributed", "n_jobs")
-    tasks = (joblib.delayed(tile)(i, j) for i, j in steps)
-    return list(joblib.Parallel(n_jobs=n_jobs, prefer="threads")(tasks))  # pyright: ignore
+    parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+    return parallel(joblib.delayed(work)(block) for block in steps)
 
 
 def _assemble(tiles: dict[tuple[int, int], Tensor], n: int, size: int) -> Tensor:
