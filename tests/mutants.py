@@ -746,7 +746,23 @@ class SaddleSphere(rg.UnitSphere):
         return -super().sectional_curvature(x, u, v)
 
 
+class NoiseOfTheGradient(rg.AffineInvariantSPD):
+    """Normal numbers converted as if they were a gradient: the inverse metric twice."""
+
+    def isotropic(self, x, z):
+        return self.egrad2rgrad(x, z)
+
+
+class NoiseOffTheSphere(rg.UnitSphere):
+    """Normal numbers that nobody projected."""
+
+    def isotropic(self, x, z):
+        return z
+
+
 MANIFOLDS = (
+    (lambda: NoiseOffTheSphere(1), (4,), "isotropic_vectors_are_tangent"),
+    (NoiseOfTheGradient, (3, 3), "isotropic_vectors_have_unit_covariance"),
     (lambda: StopsAtTheEnds(1), (4,), "geodesic_goes_on_beyond_its_ends"),
     (NearlySymmetric, (3, 3), "projected_points_are_points"),
     (lambda: SaddleSphere(1), (4,), "curvature_agrees_with_distances"),

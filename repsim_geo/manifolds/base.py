@@ -222,6 +222,58 @@ class RiemannianManifold(Manifold):
         generator = torch.Generator().manual_seed(42 if seed is None else seed)
         return self.random(*size, dtype=dtype, device=device, generator=generator)
 
+    # Under a scale vectors keep their length, and expmap divides them by it; so these need no scaling.
+    @__scaling__(ScalingInfo())
+    def isotropic(self, x: Tensor, z: Tensor) -> Tensor:
+        """
+        Tangent vector at `x`, made linearly of `z`, that is standard normal if the entries of `z` are.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, *point)
+        z : Tensor, shape (*batch, *point)
+            Independent standard normal numbers.
+
+        Returns
+        -------
+        Tensor, shape (*batch, *point)
+            With the identity for covariance in the inner product of the manifold: ``<isotropic(x, z), u>``
+            is normal, with the variance ``<u, u>``, for every tangent vector `u`.
+
+        Notes
+        -----
+        Here the projection of `z`, which is right where the inner product is that of the ambient space.
+        ``egrad2rgrad(x, z)`` has the squared inverse of the metric for covariance.
+
+        Where it is delicate: at singular points of a quotient, as ``proju``.
+
+        Examples
+        --------
+        In a space that measures twice the lengths of its coordinates, steps are half as long:
+
+        >>> import torch
+        >>> from repsim_geo import Flat
+        >>> Flat(ndim=1, weight=4.0).isotropic(torch.zeros(2), torch.tensor([1.0, -2.0]))
+        tensor([ 0.5000, -1.0000])
+        """
+        return self.proju(x, z)
+
+    @__scaling__(ScalingInfo())
+    def random_tangent(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """
+        Standard normal tangent vector.
+
+        Parameters
+        ----------
+        x : Tensor, shape (*batch, *point)
+        generator : torch.Generator, optional
+
+        Returns
+        -------
+        Tensor, shape (*batch, *point)
+        """
+        return self.isotropic(x, normal(x.shape, x.dtype, x.device, generator))
+
     # ------------------------------------------------------------------ 4. facts
 
     def dim(self, *point: int | tuple[int, ...]) -> int:
@@ -385,8 +437,7 @@ class RiemannianManifold(Manifold):
         """Standard normal tensor of a checked shape; from geoopt's source of randomness, or a generator."""
         shape = point_shape(size)
         self._assert_check_shape(shape, "x")
-        source = device if generator is None else generator.device
-        return torch.randn(shape, dtype=dtype, device=source, generator=generator).to(device)
+        return normal(shape, dtype, device, generator)
 
     def _as_point(self, x: Tensor) -> Tensor:
         return geoopt.ManifoldTensor(x, manifold=self)
@@ -448,6 +499,30 @@ def point_shape(point: tuple[int | tuple[int, ...], ...]) -> tuple[int, ...]:
     if len(point) == 1 and not isinstance(point[0], int):
         point = tuple(point[0])
     return tuple(int(size) for size in point)  # type: ignore[arg-type]
+
+
+def normal(
+    shape: tuple[int, ...],
+    dtype: torch.dtype | None = None,
+    device: torch.device | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """
+    Independent standard normal numbers, from torch's source of randomness, or a generator on any device.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : torch.dtype, optional
+    device : torch.device, optional
+    generator : torch.Generator, optional
+
+    Returns
+    -------
+    Tensor
+    """
+    source = device if generator is None else generator.device
+    return torch.randn(shape, dtype=dtype, device=source, generator=generator).to(device)
 
 
 def within(residual: Tensor, size: Tensor, ndim: int, atol: float, rtol: float) -> bool:

@@ -77,6 +77,10 @@ class BuresWassersteinSPD(SPD):
         half = x @ symmetrize(u)
         return 2 * (half + half.mT)
 
+    def isotropic(self, x: Tensor, z: Tensor) -> Tensor:
+        """Velocity of `x` when its factor moves with velocity `z`, whose vertical part moves nothing."""
+        return _pushed(_Root(x).factor, working_precision(z)).to(x.dtype)
+
     def rgrad2egrad(self, x: Tensor, u: Tensor) -> Tensor:
         """Euclidean gradient: half of the solution a of ``{x, a} = u``."""
         return (_Root(x).solve(u) / 2).to(u.dtype)

@@ -93,6 +93,10 @@ class Flat(InSubspace):
         """Euclidean gradient from a Riemannian one."""
         return u * self._factor(u)
 
+    def isotropic(self, x: Tensor, z: Tensor) -> Tensor:
+        """Projection of `z`, divided by the root of the weight of the inner product."""
+        return self.proju(x, z) / math.sqrt(self._factor(z))
+
     def origin(self, *size, dtype=None, device=None, seed: int | None = 42) -> Tensor:
         """Return the zero tensor; `seed` is ignored."""
         shape = point_shape(size)

@@ -249,6 +249,10 @@ class AffineInvariantSPD(SPD):
         """Riemannian gradient ``x sym(u) x``."""
         return symmetrize(x @ symmetrize(u) @ x)
 
+    def isotropic(self, x: Tensor, z: Tensor) -> Tensor:
+        """``l sym(z) l'`` with the Cholesky factor l of `x`."""
+        return _colored(_factor(x), working_precision(symmetrize(z))).to(x.dtype)
+
     def rgrad2egrad(self, x: Tensor, u: Tensor) -> Tensor:
         """Euclidean gradient ``x^-1 u x^-1``."""
         factor = _factor(x)
@@ -380,6 +384,10 @@ class LogEuclideanSPD(SPD):
         """Riemannian gradient: the derivative of the exponential, twice."""
         chart = _Chart(x)
         return chart.up(chart.up(u)).to(u.dtype)
+
+    def isotropic(self, x: Tensor, z: Tensor) -> Tensor:
+        """``sym(z)`` in the space of logarithms."""
+        return _Chart(x).up(symmetrize(z)).to(x.dtype)
 
     def rgrad2egrad(self, x: Tensor, u: Tensor) -> Tensor:
         """Euclidean gradient: the derivative of the logarithm, twice."""

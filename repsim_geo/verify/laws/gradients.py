@@ -8,7 +8,7 @@ from torch import Tensor
 
 from repsim_geo.numerics.norms import trailing
 from repsim_geo.verify.laws.residuals import apart, gradients, no, of_every_point
-from repsim_geo.verify.scenes import Scene
+from repsim_geo.verify.scenes import Scene, size_of_vector
 from repsim_geo.verify.statements import chapter
 
 LAWS, law = chapter(order=2)
@@ -86,3 +86,31 @@ def riemannian_gradient_represents_the_differential(manifold: Manifold, scene: S
 def gradients_convert_both_ways(manifold: Manifold, scene: Scene) -> Tensor:
     back = manifold.egrad2rgrad(scene.x, manifold.rgrad2egrad(scene.x, scene.v))
     return apart(manifold, scene.x, back, scene.v, scene)
+
+
+@law(
+    "isotropic is standard normal: the gradient in z of <isotropic(x, z), u> is as long as u, for tangent u.",
+    "isotropic inner proju",
+    "composed",
+    source="Riemannian Gaussian measure on a tangent space",
+    regular=True,
+)
+def isotropic_vectors_have_unit_covariance(manifold: Manifold, scene: Scene) -> Tensor:
+    (g,) = gradients(
+        lambda z: manifold.inner(scene.x, manifold.isotropic(scene.x, z), scene.v),
+        torch.zeros_like(scene.noise),
+    )
+    wanted = manifold.inner(scene.x, scene.v)
+    return (g.square().sum(trailing(manifold.ndim)) / wanted - 1).abs()
+
+
+@law(
+    "isotropic vectors are tangent.",
+    "isotropic inner proju",
+    "composed",
+    regular=True,
+)
+def isotropic_vectors_are_tangent(manifold: Manifold, scene: Scene) -> Tensor:
+    u = manifold.isotropic(scene.x, scene.noise)
+    length = size_of_vector(manifold, scene.x, u)
+    return manifold.inner(scene.x, u - manifold.proju(scene.x, u)).clamp_min(0).sqrt() / length
