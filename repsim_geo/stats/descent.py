@@ -11,6 +11,7 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
+from repsim_geo.manifolds.lengths import length, product
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.angles import inverse_sinc
 from repsim_geo.numerics.norms import trailing, with_axes
@@ -36,16 +37,6 @@ Inner = Callable[[Tensor, Tensor], Tensor]
 def weighted(values: Tensor, weights: Tensor, ndim: int) -> Tensor:
     """Weighted sum over the axis of points."""
     return (with_axes(weights, ndim) * values).sum(-ndim - 1)
-
-
-def product(manifold: Manifold, x: Tensor, u: Tensor, v: Tensor | None = None) -> Tensor:
-    """Inner product with exactly the batch axes of `u`, whatever habits the manifold has without keepdim."""
-    return manifold.inner(x, u, v, keepdim=True).reshape(u.shape[: u.dim() - manifold.ndim])
-
-
-def length(manifold: Manifold, x: Tensor, u: Tensor) -> Tensor:
-    """Length of tangent vectors; zero where rounding makes its square negative."""
-    return product(manifold, x, u).clamp_min(0).sqrt()
 
 
 def rounding_of_logs(manifold: Manifold, points: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ from torch.autograd.function import once_differentiable
 
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import ConvergenceWarning
-from repsim_geo.stats.descent import Hessian, Variance, conjugate_gradients, product, weighted
+from repsim_geo.manifolds.lengths import product
+from repsim_geo.stats.descent import Hessian, Variance, conjugate_gradients, weighted
 from repsim_geo.stats.frechet import FrechetMean
 from repsim_geo.stats.points import as_weights
 

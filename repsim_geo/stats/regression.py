@@ -12,11 +12,12 @@ from torch import Tensor
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import ConvergenceWarning, ShapeError
 from repsim_geo.manifolds.base import BLOCK_ELEMENTS
+from repsim_geo.manifolds.lengths import product
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.norms import with_axes
 from repsim_geo.stats.arrangements import as_labels, row_orders
-from repsim_geo.stats.descent import product, rounding_of_logs
+from repsim_geo.stats.descent import rounding_of_logs
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
 from repsim_geo.stats.points import as_numbers, as_points, as_weights, check_whole, in_span, like

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import ConvergenceWarning
+from repsim_geo.manifolds.lengths import length, product
 from repsim_geo.numerics.norms import with_axes
-from repsim_geo.stats.descent import Hessian, Variance, best_point, descend, length, product, weighted
+from repsim_geo.stats.descent import Hessian, Variance, best_point, descend, weighted
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
 from repsim_geo.stats.points import as_points, as_weights

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import CutLocusWarning, ShapeError
+from repsim_geo.manifolds.lengths import product
 from repsim_geo.numerics.alignment import finite_svd, working_precision
 from repsim_geo.numerics.norms import with_axes
-from repsim_geo.stats.descent import product, rounding_of_logs
+from repsim_geo.stats.descent import rounding_of_logs
 from repsim_geo.stats.distances import between
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
