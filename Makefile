@@ -1,9 +1,11 @@
 # The first call makes .venv, a minute or two; later calls start at once. See .ci/bootstrap.py, also for GPUs.
 #   make test ARGS="-k sphere -x"             arguments for pytest; -m slow for the slow ones
+#   make test JOBS=8                          tests at a time; one thread each
 #   make test REPSIM_GEO_PROFILE=ci           a hypothesis profile: default, ci, or one of tests/conftest.py
 #   make PYTHON=python3.12 ...                another Python
 
 PYTHON ?= python3
+JOBS ?= 2
 IN_VENV = $(PYTHON) .ci/bootstrap.py
 
 help:
@@ -17,7 +19,7 @@ demo:
 	@$(IN_VENV) python -m repsim_geo.demo $(ARGS)
 
 test:
-	@$(IN_VENV) python -m pytest $(if $(REPSIM_GEO_PROFILE),--hypothesis-profile=$(REPSIM_GEO_PROFILE)) $(ARGS)
+	@OMP_NUM_THREADS=1 $(IN_VENV) python -m pytest -n $(JOBS) --dist worksteal $(if $(REPSIM_GEO_PROFILE),--hypothesis-profile=$(REPSIM_GEO_PROFILE)) $(ARGS)
 
 verification:
 	@$(IN_VENV) python docs/make_verification.py --write $(ARGS)
