@@ -60,6 +60,20 @@ def test_adam_finds_the_target_and_stays_on_the_manifold(case, wrap):
     assert manifold.check_point_on_manifold(x.detach(), atol=1e-12, rtol=1e-12)
 
 
+@pytest.mark.slow
+@each_manifold
+def test_adam_with_a_falling_rate_finds_the_target_to_the_last_digits(case):
+    manifold, x, target = problem(case)
+    optimizer = geoopt.optim.RiemannianAdam([x], lr=0.05, stabilize=50)
+    falling = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.97)
+    for _ in range(700):
+        optimizer.zero_grad()
+        manifold.dist2(x, target).sum().backward()
+        optimizer.step()
+        falling.step()
+    assert gap(manifold, x, target) < 1e-8 * max(float(target.abs().max()), 1.0)
+
+
 @each_manifold
 @pytest.mark.parametrize(
     "options",

@@ -443,6 +443,27 @@ def test_first_derivatives_of_embeddings(case, kind):
         assert first(partial(embedded, metric), (x,))
 
 
+@each_metric
+def test_compare_is_differentiable_from_raw_activations(case):
+    generator = torch.Generator().manual_seed(4)
+    size = (2, case.m, case.d) if case.name == "stochastic_shape" else (case.m, case.d)
+    x, y = (torch.randn(*size, dtype=torch.float64, generator=generator).requires_grad_() for _ in "xy")
+    if case.name == "stochastic_shape":
+        x, y = (w.detach().repeat(2, 1, 1).requires_grad_() for w in (x, y))
+    metric = case.make()
+    assert first(lambda a, b: rg.compare(a, b, metric), (x, y))
+
+
+@each_metric
+def test_gradients_of_compare_are_zero_and_finite_at_equal_activations(case):
+    generator = torch.Generator().manual_seed(5)
+    size = (4, case.m, case.d) if case.name == "stochastic_shape" else (case.m, case.d)
+    x = torch.randn(*size, dtype=torch.float64, generator=generator)
+    y = x.clone().requires_grad_()
+    (g,) = torch.autograd.grad(rg.compare(x, y, case.make()), y)
+    assert bool((g == 0).all())
+
+
 @pytest.mark.parametrize("case", [c for c in METRICS if whitens(c.make())], ids=str)
 def test_first_derivatives_of_whitening_as_long_as_silent_units_stay_silent(case):
     metric, x = case.make(), draw(case)
