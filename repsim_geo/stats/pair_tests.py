@@ -244,6 +244,16 @@ class CalibratedTable:
             return torch.zeros_like(self.adjusted)
         return (self.adjusted * (1 - self.adjusted) / (1 + self.best.null.shape[0])).sqrt()
 
+    def __str__(self) -> str:
+        a, b = self.raw.shape
+        i, j = divmod(int(self.score.argmax()), b)
+        alike = int((self.adjusted <= 0.05).sum())
+        raw, chance = float(self.raw[i, j]), float(self.null_mean[i, j])
+        return (
+            f"{a} x {b} pairs, {alike} of them more alike than by chance (adjusted p <= 0.05); best pair "
+            f"({i}, {j}): raw {raw:.4g}, by chance {chance:.4g}, adjusted p = {float(self.adjusted[i, j]):.2g}"
+        )
+
 
 def calibrate_table(
     reps_x: Sequence[Any],

@@ -339,6 +339,9 @@ def test_table_is_calibrated_as_in_algorithm_2(similarity):
     best = 1 if similarity else 0
     np.testing.assert_allclose(table.score, np.maximum(0, (sign * raw - t) / (best - t)), rtol=1e-9)
     assert table.best.score == pytest.approx(float(table.score.max()))
+    assert str(table).startswith(
+        "2 x 3 pairs, 1 of them more alike than by chance (adjusted p <= 0.05); best pair (0, 1)"
+    )
     assert table.best.pvalue == pytest.approx(float(table.adjusted.min()))
     assert table.best.standard_error == pytest.approx(float(table.standard_error[0, 1]))
     np.testing.assert_allclose(table.null_mean, null.mean(0), rtol=1e-10)
