@@ -248,10 +248,10 @@ class CalibratedTable:
         a, b = self.raw.shape
         i, j = divmod(int(self.score.argmax()), b)
         alike = int((self.adjusted <= 0.05).sum())
-        raw, chance = float(self.raw[i, j]), float(self.null_mean[i, j])
+        raw, chance, p = (float(w[i, j]) for w in (self.raw, self.null_mean, self.adjusted))
         return (
             f"{a} x {b} pairs, {alike} of them more alike than by chance (adjusted p <= 0.05); best pair "
-            f"({i}, {j}): raw {raw:.4g}, by chance {chance:.4g}, adjusted p = {float(self.adjusted[i, j]):.2g}"
+            f"({i}, {j}): raw {raw:.4g}, by chance {chance:.4g}, adjusted p = {p:.2g}"
         )
 
 
