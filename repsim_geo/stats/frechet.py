@@ -411,9 +411,10 @@ class FrechetMean(Estimator):
 
     def _better_start(self, problem: Variance) -> Tensor:
         """
-        The best of several rough means: from some data points, and, of shapes, from full width.
+        The best of several rough means.
 
-        Shapes of few columns have many local means, those of full width hardly any: the principal axes of
+        From some data points, of permutations also from between two of them, and of shapes from full width:
+        shapes of few columns have many local means, those of full width hardly any: the principal axes of
         that one are near the best mean of few columns.
         """
         manifold: Any = self.manifold
@@ -421,6 +422,10 @@ class FrechetMean(Estimator):
         n = points.shape[-ndim - 1]
         chosen = torch.arange(0, n, -(-n // _STARTS), device=points.device)
         starts = points.movedim(-ndim - 1, 0)[chosen]
+        if getattr(getattr(manifold, "action", None), "finite", False):
+            # Every order of the units has a mean of its own; those of two networks are tried besides.
+            i, j = torch.triu_indices(len(starts), len(starts), 1, device=points.device)
+            starts = torch.cat([starts, manifold.geodesic(0.5, starts[i], starts[j])])
         if getattr(manifold, "pads", False):
             m, p = points.shape[-2:]
             width = min(m - 1, n * p)
