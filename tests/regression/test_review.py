@@ -215,7 +215,7 @@ def test_numbers_of_numpy_are_numbers():
 
 
 def test_missing_submodules_are_missing_attributes():
-    assert not hasattr(rg, "optim")
+    assert not hasattr(rg, "brain")
 
 
 @pytest.mark.parametrize(
