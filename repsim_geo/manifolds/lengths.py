@@ -1,6 +1,8 @@
-"""Lengths of tangent vectors of any ``geoopt.Manifold``, in one shape."""
+"""Lengths of tangent vectors of any ``geoopt.Manifold``, in one shape, and scales of ``geoopt.Scaled``."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
@@ -14,3 +16,12 @@ def product(manifold: Manifold, x: Tensor, u: Tensor, v: Tensor | None = None) -
 def length(manifold: Manifold, x: Tensor, u: Tensor) -> Tensor:
     """Length of tangent vectors; zero where rounding makes its square negative."""
     return product(manifold, x, u).clamp_min(0).sqrt()
+
+
+def unscaled(manifold: Any) -> tuple[Any, list[Tensor]]:
+    """Manifold without ``geoopt.Scaled`` around it, and the scales that were, from the outside in."""
+    scales = []
+    while hasattr(manifold, "scale") and hasattr(manifold, "base"):
+        scales.append(manifold.scale.detach())
+        manifold = manifold.base
+    return manifold, scales

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from repsim_geo._checks import check_count
 from repsim_geo.errors import ShapeError
+from repsim_geo.manifolds.lengths import unscaled
 from repsim_geo.numerics.norms import with_axes
 from repsim_geo.optim.wrapped_normal import check_normal_vectors, random_tangent, some_tangent
 
@@ -260,10 +261,8 @@ def _base(point: Any) -> tuple[Any, Any]:
     Scaled keeps inner products and gradients and divides velocities, so that the gradient is not that of
     its distance; a step on the scaled manifold is a shorter one on its base.
     """
-    manifold, scale = getattr(point, "manifold", OptimMixin._default_manifold), 1.0
-    while hasattr(manifold, "base") and hasattr(manifold, "scale"):
-        manifold, scale = manifold.base, scale * manifold.scale.detach()
-    return manifold, scale
+    manifold, scales = unscaled(getattr(point, "manifold", OptimMixin._default_manifold))
+    return manifold, math.prod(scales)
 
 
 def _flow(factor: _Factor, velocity: Tensor) -> Tensor:

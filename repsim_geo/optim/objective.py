@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
 from repsim_geo.errors import ShapeError
+from repsim_geo.manifolds.lengths import unscaled
 from repsim_geo.numerics.norms import with_axes
 
 Function = Callable[[Tensor], Tensor]
@@ -35,11 +37,8 @@ def unit(manifold: Any) -> float:
     ``geoopt.Scaled`` relabels tangent vectors, and passes gradients on as they are: in its own labels they
     are too long by the scale.
     """
-    factor = 1.0
-    while hasattr(manifold, "scale") and hasattr(manifold, "base"):
-        # As Scaled computes it, in its dtype.
-        factor, manifold = factor * float(manifold.scale**-1), manifold.base
-    return factor
+    # As Scaled computes it, in its dtype.
+    return math.prod(float(scale**-1) for scale in unscaled(manifold)[1])
 
 
 class Objective:

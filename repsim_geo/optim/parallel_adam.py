@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from repsim_geo.errors import NotOnManifoldError
+from repsim_geo.manifolds.lengths import unscaled
 from repsim_geo.numerics.alignment import finite_svd, working_precision
 from repsim_geo.numerics.centering import symmetrize
 from repsim_geo.numerics.norms import squared_norm
@@ -148,7 +150,7 @@ class ParallelAdam(geoopt.optim.RiemannianAdam):
         unbias1, unbias2 = (1 - beta ** state["step"] for beta in (beta1, beta2))
         velocity = -group["lr"] / unbias1 * mean / ((square / unbias2).sqrt() + group["eps"])
         # geoopt.Scaled divides velocities by the scale, and nothing else.
-        state["frame"] = _times_exp(f, velocity / (2 * getattr(point.manifold, "scale", 1.0)))
+        state["frame"] = _times_exp(f, velocity / (2 * math.prod(unscaled(point.manifold)[1])))
         state["point"] = symmetrize(state["frame"] @ state["frame"].mT)
         point.copy_(state["point"])
         if group["stabilize"] is not None and state["step"] % group["stabilize"] == 0:

@@ -86,6 +86,12 @@ def test_iterates_agree_under_a_scale():
         torch.testing.assert_close(*paths, atol=1e-7, rtol=1e-7)  # scales of geoopt are in single precision
 
 
+def test_iterates_are_those_of_geoopt_under_two_scales():
+    twice = geoopt.Scaled(geoopt.Scaled(rg.AffineInvariantSPD(), 3.0), 0.5)
+    paths = [run(kind, twice, definite(3, 3), 30, lr=0.05) for kind in (ParallelAdam, ADAM)]
+    torch.testing.assert_close(*paths, atol=1e-7, rtol=1e-7)
+
+
 def test_iterates_in_single_precision_follow_those_in_double():
     ends = []
     for dtype in (torch.float64, torch.float32):
