@@ -18,6 +18,7 @@ from torch import Tensor
 from repsim_geo import _checks
 from repsim_geo._warnings import warn_user
 from repsim_geo.embeddings.activations import ToWidth, largest_entry
+from repsim_geo.embeddings.gram import nothing_left
 from repsim_geo.errors import DegenerateRepresentationError, DegenerateRepresentationWarning, ShapeError
 from repsim_geo.invariances import SCALE, TRANSLATION
 from repsim_geo.kernels.base import Kernel
@@ -200,11 +201,7 @@ def _checked_gram(x: Tensor, kernel: Kernel, debiased: bool, dtype: torch.dtype)
     if readable(k):
         size, before = squared_norm(k, 2).sqrt(), squared_norm(a, 2).sqrt()
         if bool((size <= 16 * k.shape[-1] * torch.finfo(dtype).eps * before).any()):
-            raise DegenerateRepresentationError(
-                "nothing is left of a Gram matrix after centering: all inputs are equally far from each "
-                "other, as far as the kernel can see. Use other inputs, or another kernel (an RBF "
-                "length_scale near the median distance)."
-            )
+            raise DegenerateRepresentationError(nothing_left("a Gram matrix after centering"))
     return k / largest_entry(k)
 
 

@@ -54,23 +54,24 @@ class UnitGram(nn.Module):
 
     def _check(self, size: Tensor, before: Tensor, a: Tensor) -> None:
         if bool((size <= 16 * a.shape[-1] * torch.finfo(a.dtype).eps * before).any()):
-            raise DegenerateRepresentationError(nothing_left(self.subspace))
+            how = f"its projection ({type(self.subspace).__name__})"
+            raise DegenerateRepresentationError(nothing_left(f"the Gram matrix after {how}"))
 
 
-def nothing_left(subspace: Everything) -> str:
+def nothing_left(of: str) -> str:
     """
-    What to say of a Gram matrix that a projection makes zero.
+    What to say of a Gram matrix that centering makes zero.
 
     Parameters
     ----------
-    subspace : Everything or a subspace of it
+    of : str
+        Of which, and after what.
 
     Returns
     -------
     str
     """
     return (
-        f"nothing is left of the Gram matrix after its projection ({type(subspace).__name__}): all inputs "
-        "are equally far from each other, as far as this kernel can see. Use other inputs, or another kernel "
-        "(an RBF length_scale near the median distance)."
+        f"nothing is left of {of}: all inputs are equally far from each other, as far as the kernel can see. "
+        "Use other inputs, or another kernel (an RBF length_scale near the median distance)."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -37,16 +37,13 @@ class GramTiles:
     """
 
     def __init__(self, reps: Mapping[str, Tensor], debiased: bool):
-        self._names, self.debiased = list(reps), debiased
-        self._fill(list(reps.values()))
-
-    def _fill(self, reps: list[Tensor]) -> None:
-        self.m, self.widths = reps[0].shape[-2], [x.shape[-1] for x in reps]
+        self._names, stack, self.debiased = list(reps), list(reps.values()), debiased
+        self.m, self.widths = stack[0].shape[-2], [x.shape[-1] for x in stack]
+        self.dtype, self.device = stack[0].dtype, stack[0].device
         members = list(_alike(self.widths))
-        self._place = torch.tensor([i for group in members for i in group]).argsort()
-        self._groups = [_stacked([reps[i] for i in group]) for group in members]
+        self._order = torch.tensor([i for group in members for i in group])
+        self._groups = [_stacked([stack[i] for i in group]) for group in members]
         self._diagonals = [squared_norm(x, 1) for x in self._groups]
-        self.dtype, self.device = reps[0].dtype, reps[0].device
 
     def check(self, squares: Tensor) -> None:
         """
@@ -62,12 +59,13 @@ class GramTiles:
         DegenerateRepresentationError
             Says which network.
         """
-        before = squares + squared_norm(torch.cat(self._diagonals)[self._place], 1)
+        before = squares + squared_norm(self._sorted(self._diagonals), 1)
         gone = squares.detach() <= (16 * self.m * torch.finfo(self.dtype).eps) ** 2 * before.detach()
         if bool(gone.any()):
             which = self._names[int(gone.nonzero()[0])]
-            subspace = UCentered() if self.debiased else DoubleCentered()
-            raise DegenerateRepresentationError(f"{which}: {nothing_left(subspace)}")
+            subspace = UCentered if self.debiased else DoubleCentered
+            how = f"the Gram matrix after its projection ({subspace.__name__})"
+            raise DegenerateRepresentationError(f"{which}: {nothing_left(how)}")
 
     def tile(self, rows: slice, columns: slice) -> Tensor:
         """
@@ -81,11 +79,15 @@ class GramTiles:
         -------
         Tensor, shape (n, number of rows, number of columns)
         """
-        parts = [
+        return self._sorted(
             self._centered(x[:, rows] @ x[:, columns].mT, diagonal, rows, columns)
             for x, diagonal in zip(self._groups, self._diagonals, strict=True)
-        ]
-        return torch.cat(parts)[self._place] if len(parts) > 1 else parts[0]
+        )
+
+    def _sorted(self, parts: Iterable[Tensor]) -> Tensor:
+        """What was computed group by group, in the order of the networks."""
+        parts = list(parts)
+        return torch.cat(parts)[self._order.argsort()] if len(parts) > 1 else parts[0]
 
     def _centered(self, block: Tensor, diagonal: Tensor, rows: slice, columns: slice) -> Tensor:
         if not self.debiased:
@@ -112,7 +114,7 @@ class GramTiles:
         product : callable
             Returns their inner products, shape (rows, columns), in float64.
         """
-        numbers = self._place.argsort().split([len(x) for x in self._groups])
+        numbers = self._order.split([len(x) for x in self._groups])
         blocks: list[tuple[Tensor, Tensor]] = []
         for i, x in zip(numbers, self._groups, strict=True):
             size = max(1, int(most**0.5) // x.shape[-1])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from repsim_geo.embeddings.gram_tiles import GramTiles
-from repsim_geo.numerics.norms import safe_sqrt
+from repsim_geo.numerics.angles import angle_from_chords
 
 # Entries of the intermediate products of a block.
 _BLOCK_ELEMENTS = 2**21
@@ -39,21 +39,23 @@ def all_angles(tiles: GramTiles, run: Run) -> Tensor:
 
     Notes
     -----
-    An arc cosine loses half of the digits of small angles, so pairs nearer than a hundredth are looked at
+    The cosine loses half of the digits of small angles, so pairs nearer than a hundredth are looked at
     again: the difference of their matrices, block by block, gives the chord.
     """
     products = inner_products(tiles, run)
     tiles.check(products.diagonal())
     size = products.diagonal().sqrt()
-    cosines = products / (size[:, None] * size)
+    i, j = torch.triu_indices(*products.shape, 1, device=products.device)
+    cosines = products[i, j] / (size[i] * size[j])
+    difference2, sum2 = 2 - 2 * cosines, 2 + 2 * cosines
     near = cosines.detach().abs() > 1 - _NEAR[tiles.dtype]
-    upper = torch.where(near, 0.0, cosines).acos().masked_fill(near, 0.0).triu(1)
-    i, j = near.triu(1).nonzero(as_tuple=True)
-    if len(i):
-        sign = cosines.detach()[i, j].sign()
-        half = 2 * (safe_sqrt(_squared_chords(tiles, size, i, j, sign, run)) / 2).asin()
-        angle = torch.where(sign > 0, half, math.pi - half)
-        upper = upper.index_put((i, j), angle)
+    if bool(near.any()):
+        sign = cosines.detach()[near].sign()
+        chords2 = _squared_chords(tiles, size, i[near], j[near], sign, run)
+        difference2[near] = torch.where(sign > 0, chords2, 4 - chords2)
+        sum2[near] = torch.where(sign > 0, 4 - chords2, chords2)
+    upper = torch.zeros_like(products)
+    upper[i, j] = angle_from_chords(difference2, sum2)
     return (upper + upper.mT).to(tiles.dtype)
 
 
@@ -92,7 +94,7 @@ def _from_units(tiles: GramTiles, run: Run) -> Tensor:
     pieces = list(tiles.feature_products(_BLOCK_ELEMENTS))
     whole = torch.zeros(n, n, dtype=torch.float64, device=tiles.device)
     for (i, j, _), values in zip(pieces, run(lambda piece: piece[2](), pieces), strict=True):
-        whole = whole.index_put((i[:, None], j), values).index_put((j[:, None], i), values.mT)
+        whole[i[:, None], j], whole[j[:, None], i] = values, values.mT
     return whole
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from repsim_geo import _checks
 from repsim_geo.errors import ShapeError
-from repsim_geo.recipes.representation_loss import RepresentationLoss
+from repsim_geo.recipes.representation_loss import RepresentationLoss, geometry
 from repsim_geo.registry import Method, as_metric
 from repsim_geo.stats.frechet import FrechetMean
 
@@ -116,6 +116,6 @@ def mean_of_teachers(
             metric.check_input(x, f"teachers[{i}]")
         metric = metric.resolve(xs)
         points = torch.stack([metric.embed(x) for x in xs])
-        manifold = getattr(metric, "manifold", metric)
+        manifold = geometry(metric)
         mean = FrechetMean(manifold).fit(points, weights)
         return TeacherMean(metric, mean.mean_, mean, manifold.dist(points, mean.mean_))

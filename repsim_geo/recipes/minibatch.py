@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from repsim_geo import _checks
+from repsim_geo.embeddings.gram import nothing_left
 from repsim_geo.errors import DegenerateRepresentationError
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.linear import as_kernel
@@ -367,11 +368,7 @@ def cosine(h: Tensor) -> Tensor:
     """CKA from HSIC(x, y), HSIC(x, x) and HSIC(y, y), shape (3,); refused where one of the latter is zero."""
     xy, xx, yy = h
     if readable(h) and not bool((h[1:] > 0).all()):
-        raise DegenerateRepresentationError(
-            "nothing is left of a Gram matrix after U-centering: all inputs are equally far from each other, "
-            "as far as the kernel can see. Use other inputs, or another kernel (an RBF length_scale near the "
-            "median distance)."
-        )
+        raise DegenerateRepresentationError(nothing_left("a Gram matrix after U-centering"))
     return xy / (xx.sqrt() * yy.sqrt())
 
 

@@ -175,7 +175,7 @@ class RepresentationLoss(nn.Module):
             return self._loss(metric, metric.embed(x), metric.embed(y))
 
     def _loss(self, metric: Any, a: Tensor, b: Tensor) -> Tensor:
-        manifold = _geometry(metric)
+        manifold = geometry(metric)
         if self.away:
             return hinge(manifold.dist(a, b), self.margin, self.squared)
         return manifold.dist2(a, b) if self.squared else manifold.dist(a, b)
@@ -194,7 +194,7 @@ class RepresentationLoss(nn.Module):
         if self._restriction is None:
             self._restriction = restriction(self.metric, x.detach())
         rows = self._checked_rows(rows, x, point)
-        return _geometry(self.metric).projx(self._restriction(point, rows))
+        return geometry(self.metric).projx(self._restriction(point, rows))
 
     def _checked_rows(self, rows: Any, x: Tensor, point: Tensor) -> Tensor:
         rows = torch.as_tensor(rows, device=x.device)
@@ -212,7 +212,7 @@ class RepresentationLoss(nn.Module):
         return rows
 
     def _checked_point(self, point: Tensor) -> Tensor:
-        manifold: Any = _geometry(self.metric)
+        manifold: Any = geometry(self.metric)
         ok, reason = manifold.check_point_on_manifold(point, explain=True, atol=1e-4, rtol=1e-4)
         if not ok:
             raise NotOnManifoldError(
@@ -286,7 +286,7 @@ def restriction(metric: Any, x: Tensor) -> Restriction:
         elif part.shape[-2:] == (m - 1, whole.shape[-1]):
             take = some_rows
         if take is not None:
-            guess = _geometry(metric).projx(take(whole, torch.arange(m - 1, device=x.device)))
+            guess = geometry(metric).projx(take(whole, torch.arange(m - 1, device=x.device)))
             if bool(metric.dist(guess, part) <= _SAME * metric.dist(other, part)):
                 return take
     raise TypeError(
@@ -346,7 +346,7 @@ def checked_margin(margin: float | None, away: bool, largest: float) -> float:
     return float(margin)
 
 
-def _geometry(metric: Any) -> Manifold:
+def geometry(metric: Any) -> Manifold:
     """The manifold of a metric, which most metrics are themselves."""
     return getattr(metric, "manifold", metric)
 
@@ -356,4 +356,4 @@ def _largest_distance(metric: RepresentationMetric) -> float:
     try:
         return metric.card.range[1]
     except NotImplementedError:
-        return getattr(_geometry(metric), "diameter", math.inf)
+        return getattr(geometry(metric), "diameter", math.inf)
