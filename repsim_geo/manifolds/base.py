@@ -128,13 +128,11 @@ class RiemannianManifold(Manifold):
 
         Notes
         -----
-        Rows are computed in blocks of bounded memory. Entries are those of ``dist``: differences are
-        formed before they are squared, so that near points keep their digits.
+        Computed in blocks of bounded memory. Entries are those of ``dist``: differences are formed before
+        they are squared, so that near points keep their digits. Of a stack with itself, given as the same
+        tensor twice, every pair is computed once, and the diagonal is exactly zero.
         """
-        x, y = x.unsqueeze(-self.ndim - 1), y.unsqueeze(-self.ndim - 2)
-        axis = -self.ndim - 2
-        rows = max(1, BLOCK_ELEMENTS // max(1, y.numel()))
-        return torch.cat([self.dist(block, y) for block in x.split(rows, dim=axis)], dim=-2)
+        return pair_table(self.dist, x, y, self.ndim)
 
     def expmap_transp(self, x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Exponential map, and `v` carried along to it."""
@@ -523,6 +521,44 @@ def normal(
     """
     source = device if generator is None else generator.device
     return torch.randn(shape, dtype=dtype, device=source, generator=generator).to(device)
+
+
+def pair_table(distance: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, ndim: int) -> Tensor:
+    """
+    Values of a symmetric function for all pairs of two stacks, in blocks of bounded memory.
+
+    Parameters
+    ----------
+    distance : callable
+        From two tensors whose batches broadcast to values (*batch).
+    x : Tensor, shape (*batch, n, *point)
+    y : Tensor, shape (*batch, k, *point)
+        The same tensor as x: every pair is computed once, and the diagonal is zero.
+    ndim : int
+        Axes of a point.
+
+    Returns
+    -------
+    Tensor, shape (*batch, n, k)
+    """
+    if x is not y:
+        x, y = x.unsqueeze(-ndim - 1), y.unsqueeze(-ndim - 2)
+        rows = max(1, BLOCK_ELEMENTS // max(1, y.numel()))
+        return torch.cat([distance(block, y) for block in x.split(rows, -ndim - 2)], -2)
+    axis = x.dim() - ndim - 1
+    n = x.shape[axis]
+    size = max(1, BLOCK_ELEMENTS // max(1, x.numel() // max(1, n)))
+    i, j = torch.triu_indices(n, n, 1, device=x.device)
+    parts = [
+        distance(x.index_select(axis, a), x.index_select(axis, b))
+        for a, b in zip(i.split(size), j.split(size), strict=True)
+    ]
+    if n < 2:
+        return x.new_zeros(*x.shape[:axis], n, n)
+    values = torch.cat(parts, -1)
+    upper = values.new_zeros(*values.shape[:-1], n, n)
+    upper[..., i, j] = values
+    return upper + upper.mT
 
 
 def within(residual: Tensor, size: Tensor, ndim: int, atol: float, rtol: float) -> bool:

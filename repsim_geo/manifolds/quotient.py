@@ -11,17 +11,26 @@ from torch import Tensor
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import CutLocusWarning
 from repsim_geo.manifolds.actions import Action, Orthogonal
-from repsim_geo.manifolds.base import BLOCK_ELEMENTS, RiemannianManifold, point_shape, within
+from repsim_geo.manifolds.base import BLOCK_ELEMENTS, RiemannianManifold, pair_table, point_shape, within
 from repsim_geo.manifolds.first_variation import squared_distance
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.shape_transport import carry_in_flat, carry_in_sphere
 from repsim_geo.manifolds.sphere import UnitSphere
-from repsim_geo.numerics.alignment import check_same_size, finite_eigenvalues, finite_svd, working_precision
+from repsim_geo.numerics.alignment import (
+    check_same_size,
+    finite_eigenvalues,
+    finite_singular_values,
+    finite_svd,
+    working_precision,
+)
 from repsim_geo.numerics.angles import cot_times, inverse_sinc
 from repsim_geo.numerics.centering import symmetrize
 from repsim_geo.numerics.norms import root_above_rounding, squared_norm, with_axes
 from repsim_geo.numerics.symmetric import spectrum
-from repsim_geo.numerics.tracing import any_true, readable
+from repsim_geo.numerics.tracing import any_true, constant, readable
+
+# Squared distance over squared sizes, below which singular values alone would lose digits.
+_NEAR = 1e-2
 
 
 class Quotient(RiemannianManifold):
@@ -161,17 +170,41 @@ class Quotient(RiemannianManifold):
         -----
         Computed in blocks of bounded memory: a pair costs a point, and a square matrix to align it with.
         """
+        if x is y:
+            return pair_table(self._pair_distances, x, y, 2)
         m, p = y.shape[-2:]
         pairs = max(1, BLOCK_ELEMENTS // (p * max(m, p)))
         columns = y.split(pairs, -3)
         rows = max(1, pairs // max(1, columns[0].shape[-3]))
         return torch.cat(
             [
-                torch.cat([self.dist(a.unsqueeze(-3), b.unsqueeze(-4)) for b in columns], -1)
+                torch.cat([self._pair_distances(a.unsqueeze(-3), b.unsqueeze(-4)) for b in columns], -1)
                 for a in x.split(rows, -3)
             ],
             -2,
         )
+
+    def _pair_distances(self, x: Tensor, y: Tensor) -> Tensor:
+        """
+        Distances of many pairs, from the sum of the singular values of ``x'y``; near ones as in ``dist``.
+
+        No rotation is needed for that, unless there are derivatives, or the group is another one.
+        """
+        if not (self.pads and constant(x) and constant(y) and readable(x)):
+            return self.dist(x, y)
+        check_same_size(x, y)
+        nuclear = finite_singular_values(working_precision(x.mT @ y)).sum(-1)
+        xx, yy = (squared_norm(working_precision(w), 2) for w in (x, y))
+        if self.total.spherical:
+            cosine = nuclear / (xx * yy).sqrt()
+            far, near = cosine.clamp(0, 1).acos(), 2 - 2 * cosine < _NEAR
+        else:
+            squares = xx + yy - 2 * nuclear
+            far, near = squares.clamp_min(0).sqrt(), squares < _NEAR / 2 * (xx + yy)
+        if bool(near.any()):
+            shape = (*near.shape, *x.shape[-2:])
+            far = far.index_put((near,), self.dist(x.expand(shape)[near], y.expand(shape)[near]).to(far))
+        return far.to(torch.result_type(x, y))
 
     # ------------------------------------------------------------------ width
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
+from repsim_geo.manifolds.base import RiemannianManifold, pair_table, point_shape, within
 from repsim_geo.manifolds.first_variation import squared_distance
-from repsim_geo.numerics.alignment import finite_svd, working_precision
+from repsim_geo.numerics.alignment import finite_singular_values, finite_svd, working_precision
 from repsim_geo.numerics.centering import symmetrize
-from repsim_geo.numerics.norms import inner, root_above_rounding, squared_norm, with_axes
+from repsim_geo.numerics.norms import inner, root_above_rounding, safe_norm, squared_norm, with_axes
 from repsim_geo.numerics.symmetric import (
     EXP,
     LOG,
@@ -23,6 +23,7 @@ from repsim_geo.numerics.symmetric import (
     spectral_derivative,
     spectrum,
 )
+from repsim_geo.numerics.tracing import constant
 
 
 class SPD(RiemannianManifold):
@@ -182,8 +183,7 @@ class AffineInvariantSPD(SPD):
         return self._expand(product, x, u, u if v is None else v, keepdim=keepdim)
 
     def _squared(self, x: Tensor, y: Tensor) -> tuple[Tensor]:
-        _, s, _ = finite_svd(_relative_factor(_factor(x), _factor(y)))
-        return (4 * s.log().square().sum(-1).to(x.dtype),)
+        return (_squared_distance_of_factors(_factor(x), _factor(y)).to(x.dtype),)
 
     def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Squared distance; shape (*batch). Derivatives of first and second order are exact."""
@@ -193,6 +193,18 @@ class AffineInvariantSPD(SPD):
         """Distance; shape (*batch). Zero, with zero gradient, below the rounding of a logarithm."""
         d2 = self.dist2(x, y, keepdim=keepdim)
         return root_above_rounding(d2, d2.new_full((), x.shape[-1]))
+
+    def cdist(self, x: Tensor, y: Tensor) -> Tensor:
+        """
+        All distances between two stacks (*batch, n, p, p) and (*batch, k, p, p); shape (*batch, n, k).
+
+        As in ``dist``, but every matrix is factored once. Of a stack with itself every pair is computed once.
+        """
+        if not (constant(x) and constant(y)):
+            return super().cdist(x, y)
+        a = _factor(x)
+        b = a if x is y else _factor(y)
+        return pair_table(_distance_of_factors, a, b, 2).to(torch.result_type(x, y))
 
     def expmap(self, x: Tensor, u: Tensor) -> Tensor:
         """``l exp(l^-1 u l^-T) l'`` with the Cholesky factor l of `x`."""
@@ -296,6 +308,15 @@ def _relative_factor(a: Tensor, b: Tensor) -> Tensor:
     return near * eye + torch.linalg.solve_triangular(a, torch.where(near, b - a, b), upper=False)
 
 
+def _squared_distance_of_factors(a: Tensor, b: Tensor) -> Tensor:
+    return 4 * finite_singular_values(_relative_factor(a, b)).log().square().sum(-1)
+
+
+def _distance_of_factors(a: Tensor, b: Tensor) -> Tensor:
+    d2 = _squared_distance_of_factors(a, b)
+    return root_above_rounding(d2, d2.new_full((), a.shape[-1]))
+
+
 def _pencil(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Spectrum]:
     """Cholesky factor l of `x`, ``c = l^-1 y l^-T``, and the spectrum of c from singular values."""
     factor = _factor(x)
@@ -347,6 +368,16 @@ class LogEuclideanSPD(SPD):
     def dist2(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Squared distance; shape (*batch). Derivatives of first and second order are exact."""
         return squared_norm(_Chart(x).log - _Chart(y).log, 2, keepdim=keepdim).to(x.dtype)
+
+    def cdist(self, x: Tensor, y: Tensor) -> Tensor:
+        """
+        All distances between two stacks (*batch, n, p, p) and (*batch, k, p, p); shape (*batch, n, k).
+
+        As in ``dist``, with one logarithm a matrix.
+        """
+        a = _Chart(x).log
+        b = a if x is y else _Chart(y).log
+        return pair_table(lambda u, v: safe_norm(u - v, 2), a, b, 2).to(torch.result_type(x, y))
 
     def expmap(self, x: Tensor, u: Tensor) -> Tensor:
         """Exponential of a straight line of logarithms."""

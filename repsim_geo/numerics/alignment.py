@@ -72,6 +72,22 @@ def finite_svd(x: Tensor, *, full_matrices: bool = False) -> tuple[Tensor, Tenso
     return u * mark, s * mark[..., 0], vh * mark
 
 
+def finite_singular_values(a: Tensor) -> Tensor:
+    """
+    Singular values, descending; nan for non-finite input instead of an error.
+
+    Parameters
+    ----------
+    a : Tensor, shape (*batch, m, p)
+
+    Returns
+    -------
+    Tensor, shape (*batch, min(m, p))
+    """
+    finite, a = finite_or_zero(a)
+    return torch.where(finite[..., 0], torch.linalg.svdvals(a), torch.nan)
+
+
 def finite_eigenvalues(a: Tensor) -> Tensor:
     """
     Eigenvalues of symmetric matrices, ascending; nan for non-finite input instead of an error.
