@@ -14,12 +14,24 @@ from repsim_geo.errors import DegenerateRepresentationError, ShapeError
 from repsim_geo.invariances import ORTHOGONAL, PERMUTATION, SCALE, TRANSLATION, Invariance, closure
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.length_scales import Median
-from repsim_geo.numerics.centering import center_columns, center_doubly, hollow, hollow_centered, symmetrize
+from repsim_geo.numerics.centering import (
+    center_across,
+    center_columns,
+    center_doubly,
+    hollow,
+    hollow_centered,
+    symmetrize,
+)
 from repsim_geo.numerics.dissimilarities import squared_euclidean_distances, unit_rows
 from repsim_geo.numerics.norms import trailing
 from repsim_geo.numerics.subspaces import Everything
 from repsim_geo.numerics.symmetric import spectrum
 from repsim_geo.numerics.tracing import readable
+
+NO_DISSIMILARITIES = (
+    "nothing is left of the dissimilarities: they are zero or, after subtracting their mean, all inputs are "
+    "equally far from each other. Use other inputs, or centered=False."
+)
 
 
 class DistanceMatrix(nn.Module):
@@ -96,19 +108,28 @@ def _of_directions(x: Tensor, what: str) -> Tensor:
     """Half of the squared distance of unit vectors: one minus their cosine, with all digits of small ones."""
     directions, lengths = unit_rows(x)
     if readable(lengths) and bool((lengths == 0).any()):
-        row = int((lengths == 0).nonzero()[0, -1])
-        raise DegenerateRepresentationError(
-            f"{what} of responses compares directions, and row {row} has none. Leave this input out, or use "
-            "the 'sqeuclidean' or 'euclidean' dissimilarity."
-        )
+        raise DegenerateRepresentationError(no_direction(what, int((lengths == 0).nonzero()[0, -1])))
     return squared_euclidean_distances(directions) / 2
 
 
-def _across_units(x: Tensor) -> Tensor:
-    """Every row minus its mean over units; a row that is constant up to rounding becomes zero."""
-    centered = x - x.mean(-1, keepdim=True)
-    largest, size = (a.detach().abs().amax(-1, keepdim=True) for a in (x, centered))
-    return torch.where(size <= 4 * torch.finfo(x.dtype).eps * largest, 0.0, centered)
+def no_direction(what: str, row: int) -> str:
+    """
+    What to say of a response that is zero where directions are compared.
+
+    Parameters
+    ----------
+    what : str
+        The dissimilarity.
+    row : int
+
+    Returns
+    -------
+    str
+    """
+    return (
+        f"{what} of responses compares directions, and row {row} has none. Leave this input out, or use the "
+        "'sqeuclidean' or 'euclidean' dissimilarity."
+    )
 
 
 def _squared_euclidean(x: Tensor, kernel: Kernel) -> Tensor:
@@ -120,7 +141,7 @@ def _euclidean(x: Tensor, kernel: Kernel) -> Tensor:
 
 
 def _correlation(x: Tensor, kernel: Kernel) -> Tensor:
-    return _of_directions(_across_units(x), "correlation")
+    return _of_directions(center_across(x), "correlation")
 
 
 def _cosine(x: Tensor, kernel: Kernel) -> Tensor:
@@ -303,8 +324,5 @@ def _unit(a: Tensor, before: Tensor) -> Tensor:
     if readable(a):
         limit = torch.linalg.vector_norm(before, dim=trailing(2), keepdim=True)
         if bool((size <= 16 * a.shape[-1] * torch.finfo(a.dtype).eps * limit).any()):
-            raise DegenerateRepresentationError(
-                "nothing is left of the dissimilarities: they are zero or, after subtracting their mean, all "
-                "inputs are equally far from each other. Use other inputs, or centered=False."
-            )
+            raise DegenerateRepresentationError(NO_DISSIMILARITIES)
     return a / size

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from repsim_geo.invariances import Invariance
 from repsim_geo.kernels.facts import Facts
+from repsim_geo.kernels.length_scales import LengthScale
 from repsim_geo.numerics.norms import safe_sqrt
 
 
@@ -99,6 +101,33 @@ class Kernel(torch.nn.Module):
         """
         return safe_sqrt(self.squared_distances(x))
 
+    @property
+    def isotropic(self) -> bool:
+        """Whether distances in feature space follow from Euclidean ones: whether ``profile`` is written."""
+        return False
+
+    @property
+    def length_rules(self) -> tuple[LengthScale, ...]:
+        """Rules by which an isotropic kernel chooses its lengths from the distances of a network."""
+        return ()
+
+    def profile(self, squares: Tensor, length: Callable[[LengthScale], Tensor]) -> Tensor:
+        """
+        Squared distances in feature space from squared Euclidean distances, entry by entry.
+
+        Parameters
+        ----------
+        squares : Tensor, shape (*batch, r, c)
+            Between any inputs of a network, a block of them.
+        length : callable
+            From a rule to the length that it chooses for the whole network, shape (*batch).
+
+        Returns
+        -------
+        Tensor, shape (*batch, r, c)
+        """
+        raise NotImplementedError(f"{type(self).__name__}.profile is not written; isotropic says so")
+
     def __add__(self, other: Kernel) -> Kernel:
         return Sum([self, other]) if isinstance(other, Kernel) else NotImplemented
 
@@ -168,6 +197,20 @@ class Weighted(Kernel):
         """Squared distances in feature space; shape (*batch, m, m)."""
         return self._weighted(self.kernel.squared_distances(x))
 
+    @property
+    def isotropic(self) -> bool:
+        """As the kernel."""
+        return self.kernel.isotropic
+
+    @property
+    def length_rules(self) -> tuple[LengthScale, ...]:
+        """Those of the kernel."""
+        return self.kernel.length_rules
+
+    def profile(self, squares: Tensor, length: Callable[[LengthScale], Tensor]) -> Tensor:
+        """Squared distances in feature space; shape (*batch, r, c)."""
+        return self._weighted(self.kernel.profile(squares, length))
+
     def __repr__(self) -> str:
         return f"{self.weight:g} * {_in_product(self.kernel)}"
 
@@ -209,6 +252,21 @@ class Sum(Kernel):
     def squared_distances(self, x: Tensor) -> Tensor:
         """Squared distances in feature space; shape (*batch, m, m)."""
         return _sum([t.squared_distances(x) for t in self.terms])
+
+    @property
+    def isotropic(self) -> bool:
+        """If all terms are."""
+        return all(t.isotropic for t in self.terms)
+
+    @property
+    def length_rules(self) -> tuple[LengthScale, ...]:
+        """Those of all terms."""
+        terms: Any = self.terms
+        return tuple(rule for t in terms for rule in t.length_rules)
+
+    def profile(self, squares: Tensor, length: Callable[[LengthScale], Tensor]) -> Tensor:
+        """Squared distances in feature space; shape (*batch, r, c)."""
+        return _sum([t.profile(squares, length) for t in self.terms])
 
     def __repr__(self) -> str:
         return " + ".join(repr(t) for t in self.terms)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from repsim_geo.kernels.radial import Radial
 from repsim_geo.numerics.dissimilarities import euclidean_distances
+from repsim_geo.numerics.norms import safe_sqrt
 
 
 class Laplace(Radial):
@@ -37,3 +38,6 @@ class Laplace(Radial):
     def _exponent(self, x: Tensor) -> Tensor:
         d = euclidean_distances(x)
         return d / self._length(d)
+
+    def _scaled(self, squares: Tensor, length: Tensor) -> Tensor:
+        return safe_sqrt(squares) / length

@@ -27,6 +27,27 @@ class LengthScale:
         """Length for distances (*batch, m, m); shape (*batch)."""
         raise NotImplementedError(f"{type(self).__name__}.__call__ is not written")
 
+    def checked(self, length: Tensor) -> Tensor:
+        """Return the lengths (*batch); a rule may refuse some."""
+        return length
+
+    def ranks(self, m: int) -> dict[int, float] | None:
+        """
+        Which distances the length is made of, for inputs too many to have all distances at once.
+
+        Parameters
+        ----------
+        m : int
+            Number of inputs.
+
+        Returns
+        -------
+        dict of int to float, or None
+            Weights of the k-th smallest distances between two different inputs, counted from 0; -1 is an
+            entry of the diagonal. None if it is nothing of the kind.
+        """
+        return None
+
 
 @dataclass(frozen=True)
 class Fixed(LengthScale):
@@ -49,6 +70,10 @@ class Fixed(LengthScale):
     def __call__(self, distances: Tensor) -> Tensor:
         """Length for distances (*batch, m, m); shape (*batch)."""
         return distances.new_full(distances.shape[:-2], self.length)
+
+    def ranks(self, m: int) -> dict[int, float]:
+        """None of them."""
+        return {}
 
 
 class _Following(LengthScale):
@@ -80,13 +105,16 @@ class _Following(LengthScale):
                 f"the {self._name} distance needs at least 2 inputs, got {distances.shape[-1]}. "
                 "Record more inputs, or give a fixed length_scale."
             )
-        typical = self._typical(distances)
-        if readable(typical) and bool((typical <= 0).any()):
+        return self.checked(self.multiple * self._typical(distances))
+
+    def checked(self, length: Tensor) -> Tensor:
+        """Return the lengths (*batch); refuse zero ones."""
+        if readable(length) and bool((length <= 0).any()):
             raise DegenerateRepresentationError(
                 f"the {self._name} distance between inputs is zero: {self._cause()}. "
                 "Remove duplicated inputs, give a fixed length_scale, or use rescale=False."
             )
-        return self.multiple * typical
+        return length
 
     def _typical(self, distances: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__}._typical is not written")
@@ -133,6 +161,15 @@ class Median(_Following):
     def _typical(self, distances: Tensor) -> Tensor:
         values = distances.flatten(-2) if self.with_diagonal else upper_triangle(distances)
         return values.median(-1).values if self.lower else median(values)
+
+    def ranks(self, m: int) -> dict[int, float]:
+        """One or two in the middle."""
+        count = m * m if self.with_diagonal else m * (m - 1) // 2
+        middle = [(count - 1) // 2] if self.lower else [(count - 1) // 2, count // 2]
+        if self.with_diagonal:
+            # m zeros, and every distance twice.
+            middle = [max(-1, (k - m) // 2) for k in middle]
+        return _weighted([(k, self.multiple / len(middle)) for k in middle])
 
     def _cause(self) -> str:
         if self.with_diagonal:
@@ -196,8 +233,25 @@ class Quantile(_Following):
     def _typical(self, distances: Tensor) -> Tensor:
         return quantile(upper_triangle(distances), self.q)
 
+    def ranks(self, m: int) -> dict[int, float]:
+        """Two neighbors."""
+        count = m * (m - 1) // 2
+        position = self.q * (count - 1)
+        below = min(int(position), max(count - 2, 0))
+        share = position - below
+        pair = [(below, 1 - share), (min(below + 1, count - 1), share)]
+        return _weighted([(k, self.multiple * weight) for k, weight in pair])
+
     def _cause(self) -> str:
         return f"more than a fraction {self.q:g} of all pairs of rows coincide"
+
+
+def _weighted(pairs: list[tuple[int, float]]) -> dict[int, float]:
+    """Sum of the weights of each rank."""
+    total: dict[int, float] = {}
+    for rank, weight in pairs:
+        total[rank] = total.get(rank, 0.0) + weight
+    return total
 
 
 _ACCEPTED = (

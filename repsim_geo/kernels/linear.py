@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from repsim_geo.invariances import ORTHOGONAL, TRANSLATION, closure
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.facts import Facts
+from repsim_geo.kernels.length_scales import LengthScale
 from repsim_geo.numerics.dissimilarities import euclidean_distances, squared_euclidean_distances
 
 
@@ -45,6 +48,15 @@ class Linear(Kernel):
     def distances(self, x: Tensor) -> Tensor:
         """Euclidean distances between inputs; shape (*batch, m, m)."""
         return euclidean_distances(x)
+
+    @property
+    def isotropic(self) -> bool:
+        """Yes."""
+        return True
+
+    def profile(self, squares: Tensor, length: Callable[[LengthScale], Tensor]) -> Tensor:
+        """Return the squared distances themselves; shape (*batch, r, c)."""
+        return squares
 
 
 def as_kernel(kernel: Kernel | None) -> Kernel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,7 +19,9 @@ from repsim_geo.numerics.tracing import readable
 
 class Radial(Kernel):
     """
-    Kernel ``exp(-q)`` of a quantity `q` that grows with ``|x_i - x_j| / s``; a subclass writes ``_exponent``.
+    Kernel ``exp(-q)`` of a quantity `q` that grows with ``|x_i - x_j| / s``.
+
+    A subclass writes ``_exponent``, from activations, and ``_scaled``, from squared distances.
 
     Parameters
     ----------
@@ -42,11 +45,31 @@ class Radial(Kernel):
 
     def _length(self, distances: Tensor) -> Tensor:
         """Length scale for distances (*batch, m, m); shape (*batch, 1, 1)."""
-        length = positive(self.length_scale(distances))[..., None, None]
+        return self._lengthened(self.length_scale(distances))
+
+    def _lengthened(self, length: Tensor) -> Tensor:
+        length = positive(length)[..., None, None]
         return length if self.log_factor is None else length * self.log_factor.to(length).exp()
 
     def _exponent(self, x: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__}._exponent is not written")
+
+    def _scaled(self, squares: Tensor, length: Tensor) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__}._scaled is not written")
+
+    @property
+    def isotropic(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def length_rules(self) -> tuple[LengthScale, ...]:
+        """The one that chooses the length scale."""
+        return (self.length_scale,)
+
+    def profile(self, squares: Tensor, length: Callable[[LengthScale], Tensor]) -> Tensor:
+        """Squared distances in feature space, ``2 - 2 k``; shape (*batch, r, c)."""
+        return -2 * torch.expm1(-self._scaled(squares, self._lengthened(length(self.length_scale))))
 
     def _seen(self, x: Tensor) -> Tensor:
         """Exponents; warns where no input sees another, so that all networks look the same."""

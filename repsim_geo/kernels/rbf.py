@@ -37,5 +37,7 @@ class RBF(Radial):
 
     def _exponent(self, x: Tensor) -> Tensor:
         squares = squared_euclidean_distances(x)
-        length = self._length(safe_sqrt(squares))
+        return self._scaled(squares, self._length(safe_sqrt(squares)))
+
+    def _scaled(self, squares: Tensor, length: Tensor) -> Tensor:
         return squares / length / length / 2

@@ -52,6 +52,30 @@ def center_units(x: Tensor) -> Tensor:
     return centered - torch.where(constant, centered.detach(), 0.0)
 
 
+def center_across(x: Tensor) -> Tensor:
+    """
+    Subtract from every row its mean; a row that is constant up to rounding becomes zero.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, p)
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, p)
+
+    Examples
+    --------
+    >>> import torch
+    >>> center_across(torch.tensor([[0.1, 0.1, 0.1], [1.0, 2.0, 3.0]]))
+    tensor([[ 0.,  0.,  0.],
+            [-1.,  0.,  1.]])
+    """
+    centered = x - x.mean(-1, keepdim=True)
+    largest, size = (a.detach().abs().amax(-1, keepdim=True) for a in (x, centered))
+    return torch.where(size <= 4 * torch.finfo(x.dtype).eps * largest, 0.0, centered)
+
+
 def symmetrize(a: Tensor) -> Tensor:
     """
     Symmetric part.

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from repsim_geo.numerics.alignment import working_precision
-from repsim_geo.numerics.norms import safe_norm
+from repsim_geo.numerics.norms import safe_norm, squared_norm
+from repsim_geo.numerics.tracing import any_true
+
+# Squared distances below this share of the squared norms are formed from differences.
+_CLOSE = {torch.float64: 1e-3, torch.float32: 1e-2}
+# Share of such entries from which all are formed from differences.
+_MANY_CLOSE = 1 / 16
 
 
 def euclidean_distances(x: Tensor) -> Tensor:
@@ -147,6 +153,49 @@ class _CrossDistances(torch.autograd.Function):
         dx, dy = (torch.zeros_like(a) if t is None else t for a, t in zip((x, y), tangents, strict=True))
         own = (x * dx).sum(-1)[..., :, None] + (y * dy).sum(-1)[..., None, :]
         return _over(own - dx @ y.mT - x @ dy.mT, d)
+
+
+def squared_distances_by_products(x: Tensor, y: Tensor, *, itself: bool = False) -> Tensor:
+    """
+    Squared Euclidean distances from the rows of `x` to those of `y`, through ``x y'`` where that is accurate.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+    y : Tensor, shape (*batch, n, d)
+        Both with the mean of all rows near zero, so that norms are no larger than distances.
+    itself : bool
+        The rows are the same ones: the diagonal is exactly zero.
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, n)
+
+    Notes
+    -----
+    Rows that are much nearer to each other than to the origin lose digits in ``|x|^2 + |y|^2 - 2 x y'``. Few
+    of them are looked at again, one by one; if there are many, all differences are formed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> squared_distances_by_products(torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 4.0], [3.0, 1e-9]]))
+    tensor([[2.5000e+01, 1.0000e-18]])
+    """
+    bound = squared_norm(x, 1)[..., :, None] + squared_norm(y, 1)[..., None, :]
+    squares = bound - 2 * (x @ y.mT)
+    near = squares.detach() < _CLOSE[x.dtype] * bound.detach()
+    if itself:
+        near.diagonal(dim1=-2, dim2=-1).fill_(False)
+    if any_true(near):
+        if float(near.sum()) > _MANY_CLOSE * near.numel():
+            return _SquaredDistances.apply(x) if itself else euclidean_cross_distances(x, y).square()
+        *batch, i, j = near.nonzero(as_tuple=True)
+        squares = squares.index_put((*batch, i, j), squared_norm(x[(*batch, i)] - y[(*batch, j)], 1))
+    if itself:
+        eye = torch.eye(x.shape[-2], dtype=torch.bool, device=x.device)
+        squares = torch.where(eye, 0.0, squares)
+    return squares
 
 
 def unit_rows(x: Tensor) -> tuple[Tensor, Tensor]:
