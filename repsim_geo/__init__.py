@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from repsim_geo.numerics.subspaces import TraceFree as TraceFree
     from repsim_geo.numerics.subspaces import UCentered as UCentered
     from repsim_geo.pairwise.engine import pairwise as pairwise
+    from repsim_geo.pairwise.engine import plan_pairwise as plan_pairwise
     from repsim_geo.registry import available_metrics as available_metrics
     from repsim_geo.registry import register_metric as register_metric
     from repsim_geo.scores import canonical_correlations as canonical_correlations
@@ -245,6 +246,7 @@ _HOME = {
     "TraceFree": "numerics.subspaces",
     "UCentered": "numerics.subspaces",
     "pairwise": "pairwise.engine",
+    "plan_pairwise": "pairwise.engine",
     "available_metrics": "registry",
     "register_metric": "registry",
     "canonical_correlations": "scores",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from repsim_geo.embeddings.activations import largest_entry
 from repsim_geo.embeddings.gram import UnitGram
-from repsim_geo.embeddings.gram_tiles import GramTiles
+from repsim_geo.embeddings.matrix_form import DOUBLE, UNBIASED, MatrixForm
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.linear import Linear, as_kernel
 from repsim_geo.manifolds.sphere import UnitSphere
@@ -73,19 +72,14 @@ class AngularCKA(RepresentationMetric, UnitSphere):
         # Two inputs have one centered Gram matrix, up to scale.
         self.fewest_rows = 4 if debiased else 3
 
-    def gram_tiles(self, reps: Mapping[str, Tensor]) -> GramTiles | None:
-        """
-        Gram matrices of many networks in blocks, where the kernel needs no more than products of activations.
-
-        Parameters
-        ----------
-        reps : mapping of names to Tensor, shape (m, d_i)
-
-        Returns
-        -------
-        GramTiles or None
-        """
-        return GramTiles(reps, self.debiased) if type(self.embedding.kernel) is Linear else None
+    def matrix_form(self) -> MatrixForm | None:
+        """Entries of the Gram matrix, where the kernel needs no more than distances between inputs."""
+        kernel = self.embedding.kernel
+        return (
+            MatrixForm("gram", kernel, UNBIASED if self.debiased else DOUBLE, True)
+            if kernel.isotropic
+            else None
+        )
 
     def _in_image(self, point: Tensor) -> Tensor:
         """

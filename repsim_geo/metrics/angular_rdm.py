@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from repsim_geo import _checks
+from repsim_geo.embeddings.matrix_form import PLAIN, WITHOUT_MEAN, MatrixForm
 from repsim_geo.embeddings.rdm import DISSIMILARITIES, RDM, UnitRDM, WhitenedRDM
 from repsim_geo.errors import ShapeError
 from repsim_geo.kernels.base import Kernel
@@ -131,6 +132,14 @@ class AngularRDM(RepresentationMetric, UnitSphere):
         _checks.check_finite(d, "d")
         to_point: Any = self.embedding
         return to_point[1](Hollow().project(d))
+
+    def matrix_form(self) -> MatrixForm | None:
+        """Dissimilarities, entry by entry; None if they are whitened, which mixes them."""
+        steps: Any = self.embedding
+        if self.whitened or not steps[0].kernel.isotropic:
+            return None
+        kind = {"sqeuclidean": "squared", "euclidean": "plain"}.get(self.dissimilarity, self.dissimilarity)
+        return MatrixForm(kind, steps[0].kernel, WITHOUT_MEAN if self.centered else PLAIN, True)
 
     def _in_image(self, point: Tensor) -> Tensor:
         """

@@ -15,10 +15,13 @@ from torch import Tensor, nn
 from repsim_geo import _checks
 from repsim_geo.errors import NotOnManifoldError
 from repsim_geo.invariances import ALL, Invariance
+from repsim_geo.manifolds.base import pair_table
 from repsim_geo.numerics.tracing import readable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from repsim_geo.embeddings.matrix_form import MatrixForm
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,35 @@ class RepresentationMetric:
         Tensor, shape (n, k)
         """
         return self.cdist(a, b)  # type: ignore[attr-defined]
+
+    # What distances of a `matrix_form` are multiplied by.
+    factor: float = 1.0
+
+    def pair_flops(self, m: int, d: int) -> float:
+        """
+        Floating-point operations of a distance of two prepared networks, roughly.
+
+        Parameters
+        ----------
+        m, d : int
+            Inputs and units.
+
+        Returns
+        -------
+        float
+            nan if nobody has counted them.
+        """
+        return math.nan
+
+    def matrix_form(self) -> MatrixForm | None:
+        """
+        How points are (m, m) matrices made entry by entry, if they are: then none needs to be whole.
+
+        Returns
+        -------
+        MatrixForm or None
+        """
+        return None
 
     def resolve(self, reps: Sequence[Tensor]) -> RepresentationMetric:
         """
@@ -314,6 +346,19 @@ class ScaledMetric(RepresentationMetric):
         """What the metric inside prepares."""
         return self._inside.prepare(x)
 
+    def matrix_form(self) -> MatrixForm | None:
+        """That of the metric inside."""
+        return self._inside.matrix_form()
+
+    @property
+    def factor(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]  # a fact of the scale
+        """Return the scale."""
+        return float(self.manifold.scale)
+
+    def pair_flops(self, m: int, d: int) -> float:
+        """As for the metric inside."""
+        return self._inside.pair_flops(m, d)
+
     def between(self, a: Tensor, b: Tensor) -> Tensor:
         """Scaled distance of two prepared representations; shape (*batch)."""
         return self._scale(self._inside.between(a, b))
@@ -376,5 +421,4 @@ class EmbeddedManifold(RepresentationMetric):
 
     def cdist(self, x: Tensor, y: Tensor) -> Tensor:
         """All distances between two stacks of points (n, *point) and (k, *point); shape (n, k)."""
-        axis = -self.manifold.ndim - 1
-        return self.manifold.dist(x.unsqueeze(axis), y.unsqueeze(axis - 1))
+        return pair_table(self.manifold.dist, x, y, self.manifold.ndim)

@@ -81,6 +81,13 @@ class BuresWasserstein(SecondMoments, BuresWassersteinSPD):
         other._width = min(reps[0].shape[-2] - 1, max(x.shape[-1] for x in reps))
         return other
 
+    def pair_flops(self, m: int, d: int) -> float:
+        """Cross-product of features, and its singular values."""
+        if not self._has_features():
+            return super().pair_flops(m, d)
+        p = min(m - 1, d) if self._width is None else self._width
+        return 2.0 * m * p**2 + 4.0 * p**3
+
     def prepare(self, x: Any) -> Tensor:
         """
         Centered features (*batch, m, p) for the linear kernel, and the point otherwise.

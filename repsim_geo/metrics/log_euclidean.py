@@ -66,6 +66,10 @@ class LogEuclidean(Regularized, LogEuclideanSPD):
         super().__init__()
         self.embedding = self._regularized(mode, p, kernel, ridge, relative, scale_free)
 
+    def pair_flops(self, m: int, d: int) -> float:
+        """Difference of two logarithms."""
+        return 3.0 * (m - 1 if self.mode == "gram" else self.p or d) ** 2
+
     @property
     def card(self) -> MetricCard:
         """What this instance claims."""

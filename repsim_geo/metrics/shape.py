@@ -64,6 +64,11 @@ class _Shape(RepresentationMetric):
             check_room_to_whiten(*x.shape[-2:], self.p, f"{type(self).__name__}(whiten=1)")
         return x
 
+    def pair_flops(self, m: int, d: int) -> float:
+        """Cross-product, and its singular values."""
+        p = min(m - 1, d) if self.p is None else self.p
+        return 2.0 * m * p**2 + 4.0 * p**3
+
     def _in_image(self, point: Tensor) -> Tensor:
         """
         Whether some activations have this shape; shape (*batch).

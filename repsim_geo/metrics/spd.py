@@ -39,6 +39,11 @@ class SecondMoments(RepresentationMetric):
             check_widths({x.shape[-1] for x in reps}, type(self).__name__)
         return self
 
+    def pair_flops(self, m: int, d: int) -> float:
+        """Quotient of two factors, and its singular values."""
+        p = m - 1 if self.mode == "gram" else self.p or d
+        return 5.0 * p**3
+
     def _second_moment(self, mode: str, p: int | None, kernel: Kernel | None) -> nn.Module:
         """Embedding without a ridge, from checked options."""
         if mode not in _MODES:

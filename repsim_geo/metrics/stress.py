@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from repsim_geo.embeddings.matrix_form import PLAIN, MatrixForm
 from repsim_geo.embeddings.rdm import DistanceMatrix
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.linear import as_kernel
@@ -62,6 +63,11 @@ class Stress(RepresentationMetric, Flat):
         self.rescale = rescale
         self.embedding = DistanceMatrix(as_kernel(kernel), rescale=rescale)
         self.constant_is_a_point = not rescale
+
+    def matrix_form(self) -> MatrixForm | None:
+        """Distances, entry by entry, where the kernel needs no more than those between inputs."""
+        kernel = self.embedding.kernel
+        return MatrixForm("plain", kernel, PLAIN, False, self.rescale) if kernel.isotropic else None
 
     def _in_image(self, point: Tensor) -> Tensor:
         """

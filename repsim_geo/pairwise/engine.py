@@ -1,29 +1,57 @@
-"""All-pairs distances: prepare every network once, then fill the upper half tile by tile."""
+"""All-pairs distances: choose a route, cut it into tiles, run them, put the table together."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from numbers import Integral
+from os import PathLike
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from repsim_geo import _checks
-from repsim_geo._extras import need
-from repsim_geo.embeddings.gram_tiles import GramTiles
+from repsim_geo.embeddings.matrix_form import MatrixForm
 from repsim_geo.errors import ShapeError
-from repsim_geo.pairwise.angles import all_angles
+from repsim_geo.pairwise.features import FeatureProducts
+from repsim_geo.pairwise.jobs import Jobs
+from repsim_geo.pairwise.networks import Networks
+from repsim_geo.pairwise.plan import (
+    Plan,
+    Route,
+    Sizes,
+    as_bytes,
+    chosen,
+    features_route,
+    points_route,
+    tiles_route,
+)
+from repsim_geo.pairwise.points import PreparedPairs
+from repsim_geo.pairwise.sources import Source, as_source
+from repsim_geo.pairwise.store import TileStore
+from repsim_geo.pairwise.tiles import MatrixTiles
 from repsim_geo.registry import Method, as_metric
+
+# Inputs, and networks, of the sample from which the time is predicted.
+_SAMPLE_ROWS, _SAMPLE_NETWORKS = 512, 8
 
 
 def pairwise(
-    reps: Sequence[Any] | Mapping[str, Any] | Tensor,
+    reps: Any,
     method: Method = "angular_cka",
     *,
+    others: Any = None,
     block: int | None = None,
     progress: bool = False,
     n_jobs: int | None = None,
+    route: str | None = None,
+    memory: int | str | None = None,
+    store: str | PathLike[str] | None = None,
+    device: Any = None,
+    explain: bool = False,
     **options: Any,
 ) -> Tensor:
     """
@@ -31,28 +59,48 @@ def pairwise(
 
     Parameters
     ----------
-    reps : sequence or mapping of n arrays of shape (m, d_i), or a Tensor of shape (n, m, d)
-        Activations; numbers of units may differ. Repeats (r_i, m, d_i) for metrics that take them.
+    reps : sequence or mapping of n activations (m, d_i), or a Tensor of shape (n, m, d)
+        Numbers of units may differ. Tensors, arrays, memory maps, names of files ("acts.npy",
+        "acts.safetensors::layer4"), HDF5 and Zarr datasets, or functions that return one of these, mixed; see
+        `as_source`. Repeats (r_i, m, d_i) for metrics that take them.
     method : str, metric, or (nn.Module, geoopt.Manifold)
+    others : like `reps`, optional
+        Compare every one of `reps` with every one of these instead.
     block : int, optional
-        Networks on one side of a tile; default 16. Smaller tiles need less memory. AngularCKA with the linear
-        kernel ignores it: it goes through blocks of inputs, or of units, of bounded size.
+        Networks on one side of a tile, for the route through points; default 16.
     progress : bool
         Show a progress bar (needs tqdm).
     n_jobs : int, optional
-        Compute tiles in this many threads (needs joblib). None computes them one after the other.
+        Compute tiles in this many threads (needs joblib). None computes them one after the other, or wherever
+        ``joblib.parallel_config`` says: in processes, or on a cluster.
+    route : "tiles", "features" or "points", optional
+        How: through blocks of inputs, cross-products of units, or points; see `plan_pairwise`. None takes the
+        one with the fewest operations.
+    memory : int or str, optional
+        Bytes that may be used beyond activations in memory, such as "2GB"; default a quarter of those of the
+        machine. Workers share it.
+    store : str or path, optional
+        Folder where finished tiles are written. A run that was interrupted goes on from there.
+    device : torch.device or str, optional
+        Where to compute; default where the first network is.
+    explain : bool
+        Print the plan, with the time predicted from a sample, before the work begins.
     **options
         Keyword arguments of the named metric.
 
     Returns
     -------
-    Tensor, shape (n, n)
-        Symmetric, exactly zero on the diagonal; order of `reps`.
+    Tensor, shape (n, n), or (n, k) with k `others`
+        In the order of `reps`. Symmetric, exactly zero on the diagonal, without `others`.
 
     Raises
     ------
     ShapeError, TypeError, ValueError
-        As `compare`; the message says which network.
+        As `compare`; the message says which network, and which rows.
+
+    Notes
+    -----
+    Differentiable if activations are tensors in memory, and neither `store` nor processes are used.
 
     Examples
     --------
@@ -60,30 +108,173 @@ def pairwise(
     >>> reps = [torch.randn(20, d) for d in (3, 5, 8)]
     >>> pairwise(reps, "angular_shape").shape
     torch.Size([3, 3])
+    >>> pairwise(reps[:1], others=reps[1:]).shape
+    torch.Size([1, 2])
     """
-    metric = as_metric(method, **options)
-    named = _checked(reps, metric.takes_repeats)
-    metric = metric.resolve(list(named.values()))
-    size = 16 if block is None else block
-    if not isinstance(size, Integral) or size < 1:
-        raise ValueError(f"block must be a positive number of networks, got {block!r}. The default is 16.")
-    tiles = _gram_tiles(metric, named)
-    if tiles is not None:
-        return all_angles(tiles, lambda work, blocks: _run(work, blocks, n_jobs, progress))
-    prepared = [_prepare(metric, x, name) for name, x in named.items()]
-    n = len(prepared)
-    corners = [(i, j) for i in range(0, n, size) for j in range(i, n, size)]
-
-    def tile(corner: tuple[int, int]) -> Tensor:
-        i, j = corner
-        return _distances(metric, prepared[i : i + size], prepared[j : j + size])
-
-    return _assemble(dict(zip(corners, _run(tile, corners, n_jobs, progress), strict=True)), n, size)
+    work = _Work(reps, others, method, options, block, n_jobs, route, memory, device)
+    if explain:
+        print(work.predicted())
+    kept = None if store is None else TileStore(store, work.description())
+    return work.result(Jobs(n_jobs, progress, kept))
 
 
-def _checked(reps: Any, repeats: bool) -> dict[str, Tensor]:
+def plan_pairwise(
+    reps: Any,
+    method: Method = "angular_cka",
+    *,
+    others: Any = None,
+    block: int | None = None,
+    n_jobs: int | None = None,
+    route: str | None = None,
+    memory: int | str | None = None,
+    device: Any = None,
+    **options: Any,
+) -> Plan:
+    """
+    What `pairwise` would do with the same arguments: route, operations, peak memory, bytes read, time.
+
+    Parameters
+    ----------
+    reps, method, others, block, n_jobs, route, memory, device, **options
+        As for `pairwise`.
+
+    Returns
+    -------
+    Plan
+        Printed, it is a table. The time is predicted from a sample of the work, on this machine.
+
+    Examples
+    --------
+    >>> import torch
+    >>> plan = plan_pairwise([torch.randn(20, d) for d in (3, 5, 8)], memory="1GB")
+    >>> plan.route.name, plan.route.flops
+    ('features', 5120.0)
+    """
+    return _Work(reps, others, method, options, block, n_jobs, route, memory, device).predicted()
+
+
+class _Work:
+    """Checked arguments of `pairwise`, and the plan that follows from them."""
+
+    def __init__(
+        self,
+        reps: Any,
+        others: Any,
+        method: Method,
+        options: Mapping[str, Any],
+        block: int | None,
+        n_jobs: int | None,
+        route: str | None,
+        memory: int | str | None,
+        device: Any,
+    ):
+        metric = as_metric(method, **options)
+        sources = _sources(reps, "reps", metric.takes_repeats)
+        self.first = None if others is None else len(sources)
+        if others is not None:
+            sources = sources + _sources(others, "others", metric.takes_repeats)
+        _check_alike(sources, device)
+        if block is not None and (not isinstance(block, Integral) or isinstance(block, bool) or block < 1):
+            raise ValueError(
+                f"block must be a positive number of networks, got {block!r}. The default is 16."
+            )
+        self.sources, self.device = sources, device
+        self.metric = metric.resolve([_stand_in(s) for s in sources])
+        self.form: MatrixForm | None = self.metric.matrix_form()
+        self.sizes = Sizes(
+            m=sources[0].shape[0],
+            widths=tuple(s.shape[1] for s in sources),
+            first=self.first,
+            itemsize=sources[0].dtype.itemsize,
+            resident=all(s.resident is not None for s in sources),
+            budget=as_bytes(memory),
+            workers=max(1, n_jobs or 1),
+        )
+        best, rest = chosen(self._routes(block), route, self.sizes.budget)
+        self.plan = Plan(self._what(), best, rest, self.sizes.budget)
+
+    def _routes(self, block: int | None) -> list[Route]:
+        sizes, form = self.sizes, self.form
+        if form is None:
+            source = self.sources[0]
+            entries = PreparedPairs([source], self.metric, None, 1, keep=True).entries
+            return [points_route(sizes, entries, self.metric.pair_flops(sizes.m, max(sizes.widths)), block)]
+        tiles = tiles_route(sizes, form)
+        # Points take as many operations as tiles, and whole matrices.
+        points = points_route(sizes, sizes.m**2, tiles.flops / max(1, sizes.pairs), block)
+        return [features_route(sizes, form), tiles, points] if form.linear else [tiles, points]
+
+    def _what(self) -> str:
+        n, first, m = self.sizes.n, self.first, self.sizes.m
+        which = f"{n} networks" if first is None else f"{first} x {n - first} networks"
+        widths = sorted({min(self.sizes.widths), max(self.sizes.widths)})
+        units = " to ".join(map(str, widths))
+        kind = str(self.sources[0].dtype).removeprefix("torch.")
+        return f"{_described(self.metric)}\n  {which}, {m} inputs, {units} units, {kind}"
+
+    def description(self) -> dict[str, Any]:
+        """What a store is for: another description is another run."""
+        from repsim_geo import __version__
+
+        route = self.plan.route
+        return {
+            "repsim_geo": __version__,
+            "torch": torch.__version__,
+            "metric": _described(self.metric),
+            "networks": [[s.name, list(s.shape), str(s.dtype), s.fingerprint()] for s in self.sources],
+            "first": self.first,
+            "route": route.name,
+            "size": route.size,
+            "device": str(self.sources[0].device if self.device is None else self.device),
+        }
+
+    @cached_property
+    def engine(self) -> MatrixTiles | FeatureProducts | PreparedPairs:
+        """Object that computes the tiles of the route."""
+        route, first, form = self.plan.route, self.first, self.form
+        if route.name == "points" or form is None:
+            sources, metric = self.sources, self.metric
+            return PreparedPairs(sources, metric, first, route.size, keep=route.keep, device=self.device)
+        networks = Networks(self.sources, self.metric, form, self.device)
+        if route.name == "tiles":
+            return MatrixTiles(networks, first, route.size)
+        return FeatureProducts(networks, first, route.size, tiles_route(self.sizes, form).size)
+
+    def result(self, jobs: Jobs) -> Tensor:
+        """All distances, by the route of the plan."""
+        table = self.engine.all_distances(jobs)
+        return table if self.plan.route.name == "points" else table * self.metric.factor
+
+    def predicted(self) -> Plan:
+        """Plan with the time that a sample of the work predicts."""
+        with torch.no_grad():
+            sample, share = self.engine.sample(_SAMPLE_ROWS, _SAMPLE_NETWORKS)
+            sample()
+            start = time.perf_counter()
+            sample()
+            return replace(self.plan, seconds=(time.perf_counter() - start) / share)
+
+
+def _described(metric: Any) -> str:
+    shown = getattr(metric, "extra_repr", lambda: repr(metric))()
+    return f"{type(metric).__name__}({shown})"
+
+
+class _Repeats(Source):
+    """Repeats (r, m, d) of one network."""
+
+    def __init__(self, x: Tensor, name: str):
+        super().__init__(name, (x.shape[-2], x.shape[-1]), x.dtype, x.device)
+        self.resident = x
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        assert self.resident is not None
+        return self.resident[:, start:stop]
+
+
+def _sources(reps: Any, what: str, repeats: bool) -> list[Source]:
     if isinstance(reps, Mapping):
-        named = {f"reps[{key!r}]": x for key, x in reps.items()}
+        named = {f"{what}[{key!r}]": x for key, x in reps.items()}
     elif isinstance(reps, Tensor) and reps.dim() != 3:
         raise ShapeError(
             f"a tensor of networks must have shape (n, m, d), got {tuple(reps.shape)}. "
@@ -91,63 +282,33 @@ def _checked(reps: Any, repeats: bool) -> dict[str, Tensor]:
         )
     elif not isinstance(reps, Iterable) or isinstance(reps, str):
         raise TypeError(
-            f"reps must be a sequence or mapping of representations (m, d), got {type(reps).__name__}."
+            f"{what} must be a sequence or mapping of representations (m, d), got {type(reps).__name__}."
         )
     else:
-        named = {f"reps[{i}]": x for i, x in enumerate(reps)}
+        named = {f"{what}[{i}]": x for i, x in enumerate(reps)}
     if not named:
-        raise ShapeError("reps must hold at least one representation, got none.")
-    named = {name: _checks.as_activations(x, name) for name, x in named.items()}
-    first = next(iter(named))
-    for name, x in named.items():
-        if x.dim() != 2 and not (repeats and x.dim() == 3):
-            raise ShapeError(
-                f"{name} must be one representation (m, d), got shape {tuple(x.shape)}. "
-                "Flatten tokens or positions first."
-            )
-        _checks.check_pair(named[first], x, "pairwise()", (first, name), batched=False)
-    return named
+        raise ShapeError(f"{what} must hold at least one representation, got none.")
+    return [_source(x, name, repeats) for name, x in named.items()]
 
 
-def _prepare(metric: Any, x: Tensor, name: str) -> Tensor:
-    try:
-        return metric.prepare(x)
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"{name}: {error}") from error
+def _source(x: Any, name: str, repeats: bool) -> Source:
+    if repeats and not isinstance(x, str | PathLike | Source) and not callable(x):
+        tensor = _checks.as_activations(x, name)
+        if tensor.dim() == 3:
+            return _Repeats(tensor, name)
+    return as_source(x, name)
 
 
-def _distances(metric: Any, a: list[Tensor], b: list[Tensor]) -> Tensor:
-    """Distances of all pairs: in one call if all have one shape, one by one otherwise."""
-    if len({x.shape for x in (*a, *b)}) == 1:
-        return metric.between_all(torch.stack(a), torch.stack(b))
-    return torch.stack([torch.stack([metric.between(x, y) for y in b]) for x in a])
+def _check_alike(sources: Sequence[Source], device: Any) -> None:
+    """Refuse networks of different inputs, dtypes or devices."""
+    first, *rest = (_stand_in(s, device) for s in sources)
+    for source, other in zip(sources[1:], rest, strict=True):
+        _checks.check_pair(first, other, "pairwise()", (sources[0].name, source.name), batched=False)
 
 
-def _gram_tiles(metric: Any, named: dict[str, Tensor]) -> GramTiles | None:
-    """Gram matrices in blocks, if the distances of the metric are angles between such."""
-    tiles = getattr(metric, "gram_tiles", None)
-    if tiles is None:
-        return None
-    for name, x in named.items():
-        metric.check_input(x, name)
-    return tiles(named)
-
-
-def _run(work: Any, blocks: list[Any], n_jobs: int | None, progress: bool) -> Iterable[Tensor]:
-    steps: Iterable[Any] = blocks
-    if progress:
-        tqdm = need("tqdm.auto", "cli", "progress=True")
-        steps = tqdm.tqdm(blocks, desc="distances", unit="tile")
-    if n_jobs is None:
-        return map(work, steps)
-    joblib = need("joblib", "distributed", "n_jobs")
-    parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    return parallel(joblib.delayed(work)(block) for block in steps)
-
-
-def _assemble(tiles: dict[tuple[int, int], Tensor], n: int, size: int) -> Tensor:
-    """Full matrix from the tiles of its upper half; the lower half is its mirror image."""
-    starts = range(0, n, size)
-    rows = [torch.cat([tiles[i, j] if i <= j else tiles[j, i].mT for j in starts], -1) for i in starts]
-    upper = torch.cat(rows, -2).triu(1)
-    return upper + upper.mT
+def _stand_in(source: Source, device: Any = None) -> Tensor:
+    """Tensor with the shape, dtype and device of a source, and nothing in it."""
+    if source.resident is not None and device is None:
+        return source.resident
+    where = source.device if device is None else device
+    return torch.empty((), dtype=source.dtype, device=where).expand(source.shape)

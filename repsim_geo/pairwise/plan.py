@@ -1,0 +1,316 @@
+"""How all distances will be computed, what that costs, and what else it could be."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+
+from repsim_geo.embeddings.matrix_form import UNBIASED, MatrixForm
+from repsim_geo.pairwise.networks import READ_ELEMENTS
+
+# Entries of the blocks of all networks together: no fewer, for speed, and no more where nothing is gained.
+_FEWEST, _MOST = 2**21, 2**27
+# Inputs on a side of a block with which matrix products are fast, and fewest that make sense.
+_GOOD_SIDE, _SMALLEST_SIDE = 256, 16
+# Units on a side of a cross-product of units: in memory, and where wider ones save reading.
+_GOOD_COLUMNS, _MOST_COLUMNS = 1448, 8192
+# Networks on a side of a tile of distances of points.
+DEFAULT_BLOCK = 16
+# Operations that an entry of a matrix costs, besides matrix products.
+_ENTRY = {"gram": 2, "squared": 12, "plain": 16, "cosine": 14, "correlation": 14}
+# Buffers of the size of a block that exist at once.
+_BUFFERS, _BUFFERS_OF_DISTANCES = 3, 7
+# Bytes of what is formed between points and distances.
+_BETWEEN = 2**28
+_NO_ROOM = "not in this memory"
+_PREFIXES = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+@dataclass(frozen=True)
+class Route:
+    """
+    One way to all distances.
+
+    Attributes
+    ----------
+    name : str
+        "tiles": blocks of inputs of (m, m) matrices; "features": cross-products of units; "points": points,
+        or what `prepare` makes of networks.
+    flops : float
+        Floating-point operations; nan where nobody has counted them.
+    memory : int
+        Bytes at the peak, beyond activations that are in memory.
+    reads : int
+        Bytes that are read from files.
+    size : int
+        Inputs, units or networks on a side of a tile.
+    keep : bool
+        Whether prepared networks stay in memory.
+    tiles : int
+    against : str
+        Why not, if it is not possible.
+    """
+
+    name: str
+    flops: float
+    memory: int
+    reads: int
+    size: int
+    keep: bool = True
+    tiles: int = 1
+    against: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What `pairwise` will do, and what else it could.
+
+    Attributes
+    ----------
+    what : str
+        Metric and sizes.
+    route : Route
+        The one that is taken.
+    others : tuple of Route
+    budget : int
+        Bytes that may be used beyond activations in memory.
+    seconds : float
+        Predicted from a sample of the work, with one worker; nan if none was done.
+    """
+
+    what: str
+    route: Route
+    others: tuple[Route, ...]
+    budget: int
+    seconds: float = math.nan
+
+    def __str__(self) -> str:
+        lines = [self.what, f"  {'route':9s} {'operations':>11s} {'memory':>9s} {'reads':>9s} {'tiles':>7s}"]
+        for route in (self.route, *self.others):
+            flops = "unknown" if math.isnan(route.flops) else f"{route.flops:.2g}"
+            sizes = f"{size_text(route.memory):>9s} {size_text(route.reads):>9s} {route.tiles:7d}"
+            why = "taken" if route is self.route else route.against or "dearer"
+            lines.append(f"  {route.name:9s} {flops:>11s} {sizes}  {why}")
+        time = "" if math.isnan(self.seconds) else f"; about {self.seconds:.2g} s with one worker"
+        lines.append(f"  memory budget {size_text(self.budget)}{time}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """
+    What a plan depends on.
+
+    Attributes
+    ----------
+    m : int
+        Inputs.
+    widths : tuple of int
+        Units of all networks.
+    first : int or None
+        The first so many networks are compared with the others; None compares all with all.
+    itemsize : int
+        Bytes of a number.
+    resident : bool
+        Whether all networks are in memory.
+    budget, workers : int
+    """
+
+    m: int
+    widths: tuple[int, ...]
+    first: int | None
+    itemsize: int
+    resident: bool
+    budget: int
+    workers: int
+
+    @property
+    def n(self) -> int:
+        """Number of all networks."""
+        return len(self.widths)
+
+    @property
+    def pairs(self) -> float:
+        """Number of pairs that are compared."""
+        return self.n * (self.n - 1) / 2 if self.first is None else self.first * (self.n - self.first)
+
+    @property
+    def table(self) -> int:
+        """Bytes of tables of all pairs, as float64, while they are put together."""
+        return 8 * 6 * int(self.pairs + self.n)
+
+
+def tiles_route(sizes: Sizes, form: MatrixForm) -> Route:
+    """Route through blocks of inputs."""
+    m, n, total, item = sizes.m, sizes.n, sum(sizes.widths), sizes.itemsize
+    buffers = _BUFFERS if form.kind == "gram" and form.linear else _BUFFERS_OF_DISTANCES
+    fixed = sizes.table + 8 * n * m + (total * m * item if sizes.resident else 0)
+    room = max(0, sizes.budget - fixed) // (item * sizes.workers)
+    wanted = min(_MOST, max(_FEWEST, n * _GOOD_SIDE**2)) if sizes.resident else 2**40
+    # A block of n matrices, t by t, in some buffers, and its 2 t rows of all networks.
+    side = int((math.sqrt(total**2 + n * buffers * room) - total) / (n * buffers))
+    side = max(1, min(m, side, math.isqrt(wanted // n)))
+    against = "" if side >= min(m, _SMALLEST_SIDE) else _NO_ROOM
+    blocks = math.ceil(m / side)
+    operations = m**2 * (total + n * _ENTRY[form.kind]) + 2 * m**2 * sizes.pairs
+    return Route(
+        "tiles",
+        float(operations),
+        fixed + sizes.workers * item * (n * buffers * side**2 + 2 * total * side),
+        0 if sizes.resident else (1 + blocks) * m * total * item,
+        side,
+        tiles=blocks * (blocks + 1) // 2,
+        against=against,
+    )
+
+
+def features_route(sizes: Sizes, form: MatrixForm) -> Route:
+    """Route through cross-products of units."""
+    m, n, total, item = sizes.m, sizes.n, sum(sizes.widths), sizes.itemsize
+    widest = max(sizes.widths)
+    fixed = sizes.table + 8 * n * n + (8 * n * m if form.diagonals_matter else 0)
+    if sizes.resident:
+        fixed += total * m * item
+    # A cross-product, what it is added to, and its squares; and the rows that are multiplied.
+    room = max(0, sizes.budget - fixed) / sizes.workers
+    rows = m if sizes.resident else 1 + READ_ELEMENTS // max(1, 2 * widest)
+    each = 2 * item + 8
+    columns = int((math.sqrt((rows * item) ** 2 + each * room) - rows * item) / each)
+    columns = min(columns, _GOOD_COLUMNS if sizes.resident else _MOST_COLUMNS)
+    against = "" if columns >= widest else _NO_ROOM
+    if form.centering is UNBIASED and item == 4 and widest > m:
+        against = "float32 would lose digits"
+    columns = max(columns, widest)
+    passes = math.ceil(total / columns)
+    return Route(
+        "features",
+        float(m) * (total**2 if sizes.first is None else 2 * total**2 / 4),
+        int(fixed + sizes.workers * (each * columns**2 + 2 * rows * item * columns)),
+        0 if sizes.resident else (1 + passes) * m * total * item,
+        columns,
+        tiles=passes * (passes + 1) // 2,
+        against=against,
+    )
+
+
+def points_route(sizes: Sizes, entries: int, pair: float, block: int | None) -> Route:
+    """
+    Route through points.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    entries : int
+        Of what is prepared of a network.
+    pair : float
+        Operations of a distance; nan if nobody knows.
+    block : int, optional
+        Networks on a side of a tile.
+    """
+    point, n = entries * sizes.itemsize, sizes.n
+    loaded = sizes.m * max(sizes.widths) * 8
+    fixed = sizes.table + loaded + min(_BETWEEN, 64 * point)
+    side = DEFAULT_BLOCK if block is None else block
+    keep = fixed + n * point + sizes.workers * 2 * side * point <= sizes.budget
+    most = max(0, sizes.budget - fixed) // (4 * sizes.workers * max(1, point))
+    side = min(side, n) if keep or block is not None else max(1, min(side, most))
+    against = "" if keep or most >= 1 or block is not None else _NO_ROOM
+    rows = math.ceil(n / side)
+    copies = 2 * side if keep else 4 * side
+    passes = 1 if keep else (rows + 1) / 2 + 1
+    return Route(
+        "points",
+        sizes.pairs * pair,
+        int(fixed + (n * point if keep else 0) + sizes.workers * copies * point),
+        0 if sizes.resident else int(passes * sizes.m * sum(sizes.widths) * sizes.itemsize),
+        side,
+        keep,
+        rows * (rows + 1) // 2 if sizes.first is None else rows * rows,
+        against,
+    )
+
+
+def chosen(routes: Sequence[Route], name: str | None, budget: int) -> tuple[Route, tuple[Route, ...]]:
+    """
+    Route that takes the fewest operations among those that fit, and the others.
+
+    Parameters
+    ----------
+    routes : sequence of Route
+    name : str, optional
+        The one that is wanted.
+    budget : int
+
+    Raises
+    ------
+    ValueError
+        There is none of that name, or none fits.
+    """
+    possible = [r for r in routes if name in (None, r.name)]
+    if not possible:
+        names = " or ".join(repr(r.name) for r in routes)
+        raise ValueError(f"route must be {names} for this metric, got {name!r}. None takes the cheapest.")
+    fitting = [r for r in possible if not r.against or (name is not None and r.against != _NO_ROOM)]
+    if not fitting:
+        least = min(possible, key=lambda r: r.memory)
+        raise ValueError(
+            f"memory must be enough for one tile, got {size_text(budget)}: the smallest tiles of route "
+            f"{least.name!r} take {size_text(least.memory)}. Give more, or compare fewer networks at a time."
+        )
+    best = min(fitting, key=lambda r: r.flops if r.flops == r.flops else math.inf)
+    return best, tuple(r for r in routes if r is not best)
+
+
+def as_bytes(memory: int | float | str | None) -> int:
+    """
+    Bytes that a budget means.
+
+    Parameters
+    ----------
+    memory : int, float, str or None
+        Bytes, or a text such as "2GB" (powers of 1000) or "512 MiB" (of 1024). None: a quarter of the memory
+        of this machine.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> as_bytes("1.5 GB"), as_bytes("1KiB")
+    (1500000000, 1024)
+    """
+    if memory is None:
+        return _of_machine() // 4
+    if isinstance(memory, Real) and not isinstance(memory, bool) and 0 < memory < math.inf:
+        return int(memory)
+    match = re.fullmatch(r"\s*(\d+\.?\d*)\s*([kmgt]?)(i?)b?\s*", str(memory).lower())
+    if match is None or float(match[1]) == 0:
+        raise ValueError(
+            f'memory must be a number of bytes, or a text such as "2GB" or "512MiB", got {memory!r}.'
+        )
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** _PREFIXES[match[2]])
+
+
+def size_text(size: int) -> str:
+    """Bytes as people read them: "1.5 GB"."""
+    value, names = float(size), ["B", "kB", "MB", "GB", "TB", "PB"]
+    while value >= 999.5 and len(names) > 1:
+        value, names = value / 1000, names[1:]
+    return f"{value:.3g} {names[0]}"
+
+
+def _of_machine() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not on Windows
+        return 8 * 2**30

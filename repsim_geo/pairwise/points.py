@@ -1,0 +1,159 @@
+"""Distances of any metric, from the points of networks, or what `prepare` makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repsim_geo.pairwise.matrices import Run
+from repsim_geo.pairwise.sources import Source
+
+
+class PreparedPairs:
+    """
+    Tiles of distances between prepared networks.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+    metric : RepresentationMetric
+        Resolved.
+    first : int or None
+        The first so many networks are compared with the others; None compares all with all.
+    side : int
+        Networks on a side of a tile.
+    keep : bool
+        Prepare every network once, and keep what comes out. Otherwise a tile prepares its own networks, and
+        the first side of it stays for all tiles of a row.
+    device : torch.device, optional
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        metric: Any,
+        first: int | None,
+        side: int,
+        *,
+        keep: bool,
+        device: Any = None,
+    ):
+        self.sources, self.metric, self.first, self.side = list(sources), metric, first, side
+        self._device = device
+        self._kept = [self._prepared(i) for i in range(len(sources))] if keep else None
+        self._row: tuple[slice, list[Tensor]] | None = None
+
+    @property
+    def entries(self) -> int:
+        """Numbers that a prepared network consists of."""
+        return (self._prepared(0) if self._kept is None else self._kept[0]).numel()
+
+    @property
+    def tiles(self) -> list[tuple[slice, slice]]:
+        """Networks of every tile, those in one row after each other."""
+        n = len(self.sources)
+        rows = _slices(0, n if self.first is None else self.first, self.side)
+        columns = rows if self.first is None else _slices(self.first, n, self.side)
+        return [(i, j) for i in rows for j in columns if self.first is not None or i.start <= j.start]
+
+    def all_distances(self, run: Run) -> Tensor:
+        """
+        Distances of all networks.
+
+        Parameters
+        ----------
+        run : callable
+
+        Returns
+        -------
+        Tensor, shape (n, k)
+            Symmetric with zero diagonal if all are compared with all.
+        """
+        tiles = self.tiles
+        n = len(self.sources)
+        start = self.first or 0
+        rows: dict[int, list[Tensor]] = {}
+        costs = [float((i.stop - i.start) * (j.stop - j.start)) for i, j in tiles]
+        for (i, j), (values,) in zip(tiles, run("distances", self.distances_of, tiles, costs), strict=True):
+            # Before the first tile of a row there is nothing: the lower half is filled in afterwards.
+            rows.setdefault(i.start, [values.new_zeros(len(values), j.start - start)]).append(values)
+        table = torch.cat([torch.cat(row, -1) for row in rows.values()])
+        if self.first is not None:
+            return table
+        upper = table.triu(1)
+        return upper + upper.mT if n > 1 else upper
+
+    def distances_of(self, rows: slice, columns: slice) -> tuple[Tensor, ...]:
+        """
+        Distances of one tile.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Networks.
+
+        Returns
+        -------
+        tuple of one Tensor, shape (r, c)
+        """
+        a = self._of_row(rows)
+        b = a if rows == columns else self._of(columns)
+        if len({x.shape for x in (*a, *b)}) == 1:
+            x = torch.stack(a)
+            return (self.metric.between_all(x, x if b is a else torch.stack(b)),)
+        # Of networks with themselves only the upper half is looked at.
+        pairs = [(x, y, b is not a or j > i) for i, x in enumerate(a) for j, y in enumerate(b)]
+        values = [self.metric.between(x, y) if wanted else x.new_zeros(()) for x, y, wanted in pairs]
+        return (torch.stack(values).unflatten(0, (len(a), len(b))),)
+
+    def sample(self, rows: int, networks: int) -> tuple[Callable[[], Any], float]:
+        """
+        A piece of the work, and which share of all it is.
+
+        Parameters
+        ----------
+        rows : int
+            Not looked at.
+        networks : int
+            Take at most so many on a side.
+
+        Returns
+        -------
+        callable, float
+        """
+        i, j = self.tiles[-1]
+        side = min(networks, i.stop - i.start, j.stop - j.start)
+        i, j = slice(i.start, i.start + side), slice(j.stop - side, j.stop)
+        everything = sum((a.stop - a.start) * (b.stop - b.start) for a, b in self.tiles)
+        return (lambda: self.distances_of(i, j)), side**2 / everything
+
+    def _of(self, block: slice) -> list[Tensor]:
+        if self._kept is not None:
+            return self._kept[block]
+        return [self._prepared(i) for i in range(block.start, block.stop)]
+
+    def _of_row(self, block: slice) -> list[Tensor]:
+        if self._kept is not None:
+            return self._kept[block]
+        row = self._row
+        if row is None or row[0] != block:
+            self._row = row = (block, self._of(block))
+        return row[1]
+
+    def _prepared(self, i: int) -> Tensor:
+        source = self.sources[i]
+        x = source.whole()
+        try:
+            return self.metric.prepare(x if self._device is None else x.to(self._device))
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"{source.name}: {error}") from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_row": None}
+
+
+def _slices(start: int, stop: int, side: int) -> list[slice]:
+    return [slice(i, min(i + side, stop)) for i in range(start, stop, side)]

@@ -1,0 +1,345 @@
+"""Symmetric (m, m) matrices of many networks, block by block: no matrix of all inputs is ever whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from repsim_geo.embeddings.matrix_form import without_diagonal
+from repsim_geo.errors import DegenerateRepresentationError
+from repsim_geo.kernels.length_scales import LengthScale
+from repsim_geo.numerics.dissimilarities import squared_distances_by_products
+from repsim_geo.numerics.norms import safe_sqrt, squared_norm
+from repsim_geo.pairwise.lengths import measure
+from repsim_geo.pairwise.matrices import Pairs, Run, added_up, distances_from_products, refuse_nothing
+from repsim_geo.pairwise.networks import Networks
+
+Block = tuple[slice, slice]
+
+# Inputs from whose distances the constant is guessed that is taken off all entries.
+_GUESS = 256
+# Share of the square of a matrix below which centering is not left to sums: digits would be lost.
+MUCH_CENTERED = 1e-4
+# Networks on a side of a block of inner products, of which only the upper half is computed.
+_SIDE = 512
+
+
+# Entries of all distance matrices of a group that are held at once to choose lengths from.
+WHOLE_ELEMENTS = 2**24
+# Entries of the differences of pairs of matrices that are formed at once.
+PAIR_ELEMENTS = 2**21
+
+
+class Sums(NamedTuple):
+    """
+    What blocks of matrices add up to.
+
+    Attributes
+    ----------
+    products : Tensor, shape (n, k)
+        Inner products of the matrices that are compared.
+    squares : Tensor, shape (n + k,)
+        Of all matrices with themselves.
+    diagonals : Tensor, shape (n + k,)
+        Squares of what was on diagonals that were left out.
+    rows : Tensor, shape (n + k, m)
+        Row sums.
+    """
+
+    products: Tensor
+    squares: Tensor
+    diagonals: Tensor
+    rows: Tensor
+
+
+class MatrixTiles:
+    """
+    The matrices that the form of some networks makes of them, in blocks.
+
+    Parameters
+    ----------
+    networks : Networks
+    first : int or None
+        The first so many networks are compared with the others; None compares all with all.
+    side : int
+        Inputs on a side of a block.
+    """
+
+    def __init__(self, networks: Networks, first: int | None, side: int):
+        self.networks, self.first = networks, first
+        self.form = form = networks.form
+        self.blocks = blocks_of(networks.m, side)
+        groups = range(len(networks.groups))
+        self._lengths = [self._measured(group, form.rules, self._distances) for group in groups]
+        self._unit = [self._measured(group, form.units, self._entries) for group in groups]
+        self._shift = [self._typical(group) if form.shifted else None for group in groups]
+
+    # ------------------------------------------------------------------ blocks of matrices
+
+    def plain(self, rows: slice, columns: slice) -> Tensor:
+        """
+        Block of all matrices, not centered but for a constant, without diagonal if the form wants none.
+
+        Parameters
+        ----------
+        rows, columns : slice
+
+        Returns
+        -------
+        Tensor, shape (n, r, c)
+        """
+        parts = []
+        for group, (units, shift) in enumerate(zip(self._unit, self._shift, strict=True)):
+            part = self._entries(group, rows, columns)
+            for unit in units.values():
+                part = part / unit[:, None, None]
+            parts.append(part if shift is None else part - shift)
+        tile = self.networks.sorted(parts)
+        return without_diagonal(tile, rows, columns) if self.form.centering.hollow else tile
+
+    def centered(self, rows: slice, columns: slice, sums: Tensor) -> Tensor:
+        """
+        Block of all matrices in the subspace of the metric.
+
+        Parameters
+        ----------
+        rows, columns : slice
+        sums : Tensor, shape (n, m)
+            Row sums of `plain`.
+
+        Returns
+        -------
+        Tensor, shape (n, r, c)
+        """
+        tile = self.plain(rows, columns)
+        return self.form.centering.project(tile, sums.to(tile), rows, columns)
+
+    def _entries(self, group: int, rows: slice, columns: slice) -> Tensor:
+        x, y = self._rows(group, rows, columns)
+        return self.form.entries(x, y, self._lengths[group].__getitem__, itself=rows == columns)
+
+    def _distances(self, group: int, rows: slice, columns: slice) -> Tensor:
+        """Distances between activations, from which kernels choose their lengths."""
+        x, y = self._rows(group, rows, columns)
+        return safe_sqrt(squared_distances_by_products(x, y, itself=rows == columns))
+
+    def _rows(self, group: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+        x = self.networks.stack(group, rows)
+        return x, x if rows == columns else self.networks.stack(group, columns)
+
+    def _typical(self, group: int) -> Tensor:
+        """Constant near the entries off the diagonal, of the first inputs; shape (networks, 1, 1)."""
+        few = slice(0, min(self.networks.m, _GUESS))
+        part = without_diagonal(self._entries(group, few, few).detach(), few, few)
+        for unit in self._unit[group].values():
+            part = part / unit.detach()[:, None, None]
+        return part.sum((1, 2), keepdim=True) / (few.stop * (few.stop - 1))
+
+    def _measured(
+        self, group: int, rules: tuple[LengthScale, ...], distances: Callable[[int, slice, slice], Tensor]
+    ) -> dict[LengthScale, Tensor]:
+        m, members = self.networks.m, self.networks.groups[group]
+        whole = [(slice(0, m), slice(0, m))]
+        blocks = whole if len(members) * m * m <= WHOLE_ELEMENTS else self.blocks
+        lengths = {}
+        for rule in rules:
+            try:
+                lengths[rule] = measure(rule, lambda *block: distances(group, *block), m, blocks)
+            except DegenerateRepresentationError as error:
+                names = [self.networks.names[i] for i in members]
+                raise DegenerateRepresentationError(f"one of {', '.join(names)}: {error}") from error
+        return lengths
+
+    # ------------------------------------------------------------------ what blocks add up to
+
+    def all_distances(self, run: Run) -> Tensor:
+        """
+        Distances of all networks.
+
+        Parameters
+        ----------
+        run : callable
+
+        Returns
+        -------
+        Tensor, shape (n, k)
+        """
+        form, networks = self.form, self.networks
+        sums = self.sums(run)
+        first = slice(0, self.first)
+        products = form.centering.products(sums.products, sums.rows[first], sums.rows[self.first or 0 :])
+        squares = form.centering.squares(sums.squares, sums.rows)
+        if bool((squares.detach() <= MUCH_CENTERED * sums.squares.detach()).any()):
+            jobs = [(block, sums.rows) for block in self.blocks]
+            products, squares = added_up(run("centered", self.centered_products_of, jobs))
+        refuse_nothing(form, networks.names, networks.m, squares, self._before(sums), networks.dtype)
+
+        def differences(pairs: Pairs) -> Tensor:
+            return self.squared_differences(run, pairs, sums)
+
+        return distances_from_products(form, networks.m, products, squares, differences, networks.dtype)
+
+    def sample(self, rows: int, networks: int) -> tuple[Callable[[], Any], float]:
+        """
+        A piece of the work, and which share of all it is.
+
+        Parameters
+        ----------
+        rows : int
+            Take at most so many.
+        networks : int
+            Not looked at.
+
+        Returns
+        -------
+        callable, float
+        """
+        few = slice(0, min(rows, self.blocks[0][0].stop))
+        return (lambda: self.sums_of((few, few))), few.stop**2 / sum(self.costs())
+
+    def costs(self) -> list[float]:
+        """Entries of every block."""
+        return [float((r.stop - r.start) * (c.stop - c.start)) for r, c in self.blocks]
+
+    def squared_differences(self, run: Run, pairs: Pairs, sums: Sums | None = None) -> Tensor:
+        """
+        Squared norms of differences of centered matrices.
+
+        Parameters
+        ----------
+        run : callable
+        pairs : Pairs
+        sums : Sums, optional
+            What `sums` returns, if it is known.
+
+        Returns
+        -------
+        Tensor, shape (pairs,)
+        """
+        rows = (self.sums(run) if sums is None else sums).rows
+        jobs = [(block, rows, pairs) for block in self.blocks]
+        return added_up(run("differences", self.squared_differences_of, jobs))[0]
+
+    def sums(self, run: Run) -> Sums:
+        """
+        What all blocks add up to.
+
+        Parameters
+        ----------
+        run : callable
+
+        Returns
+        -------
+        Sums
+        """
+        total: tuple[Tensor, ...] = ()
+        rows = None
+        parts = run("products", self.sums_of, [(block,) for block in self.blocks], self.costs())
+        for block, part in zip(self.blocks, parts, strict=True):
+            *added, r, c = part
+            total = added_up([total, tuple(added)]) if total else tuple(added)
+            rows = r.new_zeros(len(r), self.networks.m) if rows is None else rows
+            for where, sums in zip(block, (r, c), strict=True):
+                if sums.shape[-1]:
+                    rows = rows.index_add(1, torch.arange(where.start, where.stop, device=r.device), sums)
+        return Sums(*total, rows)
+
+    def _before(self, sums: Sums) -> Tensor:
+        """Squares of the matrices with their diagonals, and with the constant that was taken off."""
+        m = self.networks.m
+        shift = sums.squares.new_zeros(len(sums.squares))
+        if self.form.shifted:
+            shift = self.networks.sorted([s[:, 0, 0] for s in self._shift if s is not None]).to(shift)
+        count = m * (m - 1) if self.form.centering.hollow else m * m
+        return sums.squares + 2 * shift * sums.rows.sum(-1) + shift.square() * count + sums.diagonals
+
+    def sums_of(self, block: Block) -> tuple[Tensor, ...]:
+        """
+        What a block adds to the sums.
+
+        Parameters
+        ----------
+        block : pair of slice
+
+        Returns
+        -------
+        products, squares, diagonals : Tensor
+            As in `Sums`.
+        rows : Tensor, shape (n + k, r)
+            What it adds to the sums of its rows.
+        columns : Tensor, shape (n + k, c)
+            The same for its columns, which are rows below the diagonal; empty on it.
+        """
+        tile = self.plain(*block)
+        diagonal = block[0] == block[1]
+        columns = tile.new_empty(len(tile), 0) if diagonal else tile.sum(1)
+        left_out = self._left_out(block[0]) if diagonal and self._leaves_out else tile.new_zeros(len(tile))
+        return (*self._multiplied(tile, block), left_out.double(), tile.sum(2).double(), columns.double())
+
+    def _left_out(self, block: slice) -> Tensor:
+        """Squares of the diagonal of Gram matrices that are made hollow; shape (n + k,)."""
+        rows = [self.networks.stack(group, block) for group in range(len(self.networks.groups))]
+        return self.networks.sorted([squared_norm(x, 1).double().square().sum(-1) for x in rows])
+
+    @property
+    def _leaves_out(self) -> bool:
+        return self.form.kind == "gram" and self.form.linear and self.form.centering.hollow
+
+    def centered_products_of(self, block: Block, sums: Tensor) -> tuple[Tensor, ...]:
+        """What a block of centered matrices adds to their inner products, and to their squares."""
+        return self._multiplied(self.centered(*block, sums), block)
+
+    def squared_differences_of(self, block: Block, sums: Tensor, pairs: Pairs) -> tuple[Tensor, ...]:
+        """
+        What a block adds to the squared norms of differences of centered matrices.
+
+        Parameters
+        ----------
+        block : pair of slice
+        sums : Tensor, shape (n + k, m)
+        pairs : Pairs
+
+        Returns
+        -------
+        tuple of one Tensor, shape (pairs,)
+        """
+        flat = self.centered(*block, sums).flatten(1)
+        parts = [
+            (flat[i] * s[:, None].to(flat) - flat[j] * t[:, None].to(flat)).square().sum(-1)
+            for i, j, s, t in pairs.split(max(1, PAIR_ELEMENTS // flat.shape[-1]))
+        ]
+        return (_times(block) * torch.cat(parts).double(),)
+
+    def _multiplied(self, tile: Tensor, block: Block) -> tuple[Tensor, Tensor]:
+        flat = tile.flatten(1)
+        if self.first is None:
+            products = _times(block) * products_of_all(flat).double()
+            return products, products.diagonal()
+        products = flat[: self.first] @ flat[self.first :].mT
+        return _times(block) * products.double(), _times(block) * flat.square().sum(-1).double()
+
+
+def _times(block: Block) -> int:
+    """How often a block is in a symmetric matrix."""
+    return 1 if block[0] == block[1] else 2
+
+
+def products_of_all(flat: Tensor) -> Tensor:
+    """Inner products of all rows (n, q), shape (n, n); of many rows only the upper half is computed."""
+    n = len(flat)
+    if n <= 2 * _SIDE:
+        return flat @ flat.mT
+    whole = flat.new_empty(n, n)
+    for i in range(0, n, _SIDE):
+        part = flat[i : i + _SIDE] @ flat[i:].mT
+        whole[i : i + _SIDE, i:], whole[i:, i : i + _SIDE] = part, part.mT
+    return whole
+
+
+def blocks_of(m: int, side: int) -> list[Block]:
+    """Blocks on and above the diagonal of an (m, m) matrix."""
+    starts = [slice(i, min(i + side, m)) for i in range(0, m, side)]
+    return [(rows, columns) for rows in starts for columns in starts if rows.start <= columns.start]
