@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -127,7 +128,7 @@ class MatrixForm:
     Attributes
     ----------
     kind : str
-        "gram": minus half of the squared distances in feature space, or inner products of the linear kernel;
+        "gram": inner products in feature space;
         "squared" or "plain" distances in feature space; "cosine" or "correlation": one minus that.
     kernel : Kernel
         Isotropic.
@@ -244,17 +245,15 @@ class MatrixForm:
             return nothing_left(f"the Gram matrix after its projection ({self.centering.name})")
         return NO_DISSIMILARITIES
 
-    def entries(self, x: Tensor, y: Tensor, length, *, itself: bool) -> Tensor:
+    def base(self, x: Tensor, y: Tensor, *, itself: bool) -> Tensor:
         """
-        Block of the matrices, not centered.
+        What entries are functions of: inner products, or squared distances.
 
         Parameters
         ----------
         x : Tensor, shape (n, r, d)
         y : Tensor, shape (n, c, d)
             Rows, without means and scales that go unnoticed; unit vectors where directions are compared.
-        length : callable
-            From a rule to the lengths that it chose, shape (n,).
         itself : bool
             Whether x and y are the same inputs.
 
@@ -264,10 +263,24 @@ class MatrixForm:
         """
         if self.kind == "gram" and self.linear:
             return x @ y.mT
-        squares = squared_distances_by_products(x, y, itself=itself)
-        if self.directions:
-            return squares / 2
-        squares = self.kernel.profile(squares, length)
-        if self.kind == "gram":
-            return squares / -2
-        return squares if self.kind == "squared" else safe_sqrt(squares)
+        return squared_distances_by_products(x, y, itself=itself)
+
+    def entries(self, base: Tensor, length: Callable[[LengthScale], Tensor]) -> Tensor:
+        """
+        Block of the matrices, up to a factor where angles are compared; not centered.
+
+        Parameters
+        ----------
+        base : Tensor, shape (n, r, c)
+        length : callable
+            From a rule to the lengths that it chose, shape (n,).
+
+        Returns
+        -------
+        Tensor, shape (n, r, c)
+            Of a Gram matrix of another kernel, squared distances: centered, they are minus twice the same.
+        """
+        if self.directions or (self.kind == "gram" and self.linear):
+            return base
+        squares = self.kernel.profile(base, length)
+        return safe_sqrt(squares) if self.kind == "plain" else squares

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from repsim_geo.kernels.radial import Radial
@@ -40,4 +41,4 @@ class RBF(Radial):
         return self._scaled(squares, self._length(safe_sqrt(squares)))
 
     def _scaled(self, squares: Tensor, length: Tensor) -> Tensor:
-        return squares / length / length / 2
+        return squares * (0.5 / length / length).clamp_max(torch.finfo(squares.dtype).max)

@@ -31,6 +31,8 @@ from repsim_geo.numerics.tracing import any_true, constant, readable
 
 # Squared distance over squared sizes, below which singular values alone would lose digits.
 _NEAR = 1e-2
+# Columns of points whose products are computed together.
+_CROSS_COLUMNS = 512
 
 
 class Quotient(RiemannianManifold):
@@ -170,41 +172,63 @@ class Quotient(RiemannianManifold):
         -----
         Computed in blocks of bounded memory: a pair costs a point, and a square matrix to align it with.
         """
+        if self.pads and x.dim() == 3 and constant(x) and constant(y) and readable(x):
+            return self._distances_from_singular_values(x, y)
         if x is y:
-            return pair_table(self._pair_distances, x, y, 2)
+            return pair_table(self.dist, x, y, 2)
         m, p = y.shape[-2:]
         pairs = max(1, BLOCK_ELEMENTS // (p * max(m, p)))
         columns = y.split(pairs, -3)
         rows = max(1, pairs // max(1, columns[0].shape[-3]))
         return torch.cat(
             [
-                torch.cat([self._pair_distances(a.unsqueeze(-3), b.unsqueeze(-4)) for b in columns], -1)
+                torch.cat([self.dist(a.unsqueeze(-3), b.unsqueeze(-4)) for b in columns], -1)
                 for a in x.split(rows, -3)
             ],
             -2,
         )
 
-    def _pair_distances(self, x: Tensor, y: Tensor) -> Tensor:
+    def _distances_from_singular_values(self, x: Tensor, y: Tensor) -> Tensor:
         """
-        Distances of many pairs, from the sum of the singular values of ``x'y``; near ones as in ``dist``.
+        As ``cdist``, from the sums of the singular values of all ``x'y``, which need no rotation.
 
-        No rotation is needed for that, unless there are derivatives, or the group is another one.
+        Near pairs lose digits that way and are aligned, as in ``dist``.
         """
-        if not (self.pads and constant(x) and constant(y) and readable(x)):
-            return self.dist(x, y)
         check_same_size(x, y)
-        nuclear = finite_singular_values(working_precision(x.mT @ y)).sum(-1)
+        wanted = torch.ones(len(x), len(y), dtype=torch.bool, device=x.device)
+        wanted = wanted.triu(1) if x is y else wanted
+        nuclear = self._nuclear_norms(x, y, wanted)
         xx, yy = (squared_norm(working_precision(w), 2) for w in (x, y))
         if self.total.spherical:
-            cosine = nuclear / (xx * yy).sqrt()
-            far, near = cosine.clamp(0, 1).acos(), 2 - 2 * cosine < _NEAR
+            cosine = nuclear / (xx[:, None] * yy).sqrt()
+            table, near = cosine.clamp(0, 1).acos(), 2 - 2 * cosine < _NEAR
         else:
-            squares = xx + yy - 2 * nuclear
-            far, near = squares.clamp_min(0).sqrt(), squares < _NEAR / 2 * (xx + yy)
-        if bool(near.any()):
-            shape = (*near.shape, *x.shape[-2:])
-            far = far.index_put((near,), self.dist(x.expand(shape)[near], y.expand(shape)[near]).to(far))
-        return far.to(torch.result_type(x, y))
+            squares = xx[:, None] + yy - 2 * nuclear
+            table, near = squares.clamp_min(0).sqrt(), squares < _NEAR / 2 * (xx[:, None] + yy)
+        table = torch.where(wanted, table, 0.0)
+        size = max(1, BLOCK_ELEMENTS // x[0].numel())
+        for i, j in zip(
+            *(index.split(size) for index in (near & wanted).nonzero(as_tuple=True)), strict=True
+        ):
+            table[i, j] = self.dist(x[i], y[j]).to(table)
+        return (table + table.mT if x is y else table).to(torch.result_type(x, y))
+
+    @staticmethod
+    def _nuclear_norms(x: Tensor, y: Tensor, wanted: Tensor) -> Tensor:
+        """Sums of the singular values of ``x_i'y_j``, where wanted; products of several points at once."""
+        p = x.shape[-1]
+        norms = working_precision(x).new_zeros(wanted.shape)
+        side = max(1, _CROSS_COLUMNS // p)
+        for i in range(0, len(x), side):
+            left = torch.cat(list(x[i : i + side]), -1).mT
+            for j in range(i if x is y else 0, len(y), 4 * side):
+                here = wanted[i : i + side, j : j + 4 * side].nonzero(as_tuple=True)
+                if len(here[0]):
+                    cross = left @ torch.cat(list(y[j : j + 4 * side]), -1)
+                    cross = cross.unflatten(0, (-1, p)).unflatten(-1, (-1, p)).transpose(1, 2)
+                    values = finite_singular_values(working_precision(cross[here])).sum(-1)
+                    norms[i : i + side, j : j + 4 * side][here] = values
+        return norms
 
     # ------------------------------------------------------------------ width
 

@@ -23,7 +23,7 @@ from repsim_geo.numerics.symmetric import (
     spectral_derivative,
     spectrum,
 )
-from repsim_geo.numerics.tracing import constant
+from repsim_geo.numerics.tracing import any_true, constant
 
 
 class SPD(RiemannianManifold):
@@ -303,9 +303,12 @@ def _colored(factor: Tensor, w: Tensor) -> Tensor:
 
 def _relative_factor(a: Tensor, b: Tensor) -> Tensor:
     """``a^-1 b``; of near factors from their difference, so that equal ones give exactly the identity."""
+    change = b - a
+    near = squared_norm(change, 2, keepdim=True) < squared_norm(a, 2, keepdim=True) / 4
+    if not any_true(near):
+        return torch.linalg.solve_triangular(a, b, upper=False)
     eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
-    near = squared_norm(b - a, 2, keepdim=True) < squared_norm(a, 2, keepdim=True) / 4
-    return near * eye + torch.linalg.solve_triangular(a, torch.where(near, b - a, b), upper=False)
+    return near * eye + torch.linalg.solve_triangular(a, torch.where(near, change, b), upper=False)
 
 
 def _squared_distance_of_factors(a: Tensor, b: Tensor) -> Tensor:

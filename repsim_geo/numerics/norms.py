@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from repsim_geo.numerics.tracing import constant
+
 
 def trailing(ndim: int) -> tuple[int, ...]:
     """Return the last `ndim` axes, counted from the end: ``(-2, -1)`` for matrices."""
@@ -85,6 +87,8 @@ def safe_sqrt(a: Tensor) -> Tensor:
     must be finite too. The root is therefore taken of a copy in which zeros were replaced by ones.
     A nan is kept.
     """
+    if constant(a):
+        return a.clamp_min(0).sqrt()
     zero = a <= 0
     return torch.where(zero, torch.zeros_like(a), torch.where(zero, torch.ones_like(a), a).sqrt())
 

@@ -35,6 +35,8 @@ from repsim_geo.pairwise.store import TileStore
 from repsim_geo.pairwise.tiles import MatrixTiles
 from repsim_geo.registry import Method, as_metric
 
+# Entries of blocks that are worked on together.
+_CACHED_ELEMENTS = 2**18
 # Inputs, and networks, of the sample from which the time is predicted.
 _SAMPLE_ROWS, _SAMPLE_NETWORKS = 512, 8
 
@@ -200,8 +202,8 @@ class _Work:
             entries = PreparedPairs([source], self.metric, None, 1, keep=True).entries
             return [points_route(sizes, entries, self.metric.pair_flops(sizes.m, max(sizes.widths)), block)]
         tiles = tiles_route(sizes, form)
-        # Points take as many operations as tiles, and whole matrices.
-        points = points_route(sizes, sizes.m**2, tiles.flops / max(1, sizes.pairs), block)
+        # Points are whole matrices, where blocks make do with halves.
+        points = points_route(sizes, sizes.m**2, 2 * tiles.flops / max(1, sizes.pairs), block)
         return [features_route(sizes, form), tiles, points] if form.linear else [tiles, points]
 
     def _what(self) -> str:
@@ -235,7 +237,10 @@ class _Work:
         if route.name == "points" or form is None:
             sources, metric = self.sources, self.metric
             return PreparedPairs(sources, metric, first, route.size, keep=route.keep, device=self.device)
-        networks = Networks(self.sources, self.metric, form, self.device)
+        # Blocks that are worked on entry by entry should stay in the cache.
+        entrywise = route.name == "tiles" and not (form.linear and form.kind == "gram")
+        together = max(1, _CACHED_ELEMENTS // route.size**2) if entrywise else None
+        networks = Networks(self.sources, self.metric, form, self.device, together)
         if route.name == "tiles":
             return MatrixTiles(networks, first, route.size)
         return FeatureProducts(networks, first, route.size, tiles_route(self.sizes, form).size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -43,6 +44,8 @@ class Networks:
         Says what goes unnoticed.
     device : torch.device, optional
         Where to compute; default where the first one is.
+    together : int, optional
+        Networks in one stack, at most.
 
     Attributes
     ----------
@@ -52,13 +55,20 @@ class Networks:
         Numbers of networks of about the same width.
     """
 
-    def __init__(self, sources: Sequence[Source], metric: Any, form: MatrixForm, device: Any = None):
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        metric: Any,
+        form: MatrixForm,
+        device: Any = None,
+        together: int | None = None,
+    ):
         self.form = form
         self.names = [s.name for s in sources]
         self.m, self.widths = sources[0].shape[0], [s.shape[1] for s in sources]
         self.dtype = sources[0].dtype
         self.device = sources[0].device if device is None else torch.device(device)
-        self.groups = list(_alike(self.widths))
+        self.groups = list(_alike(self.widths, together or len(self.widths)))
         self._order = torch.tensor([i for group in self.groups for i in group]).argsort()
         self._place = {i: (g, k) for g, group in enumerate(self.groups) for k, i in enumerate(group)}
         self.resident = all(s.resident is not None for s in sources)
@@ -122,16 +132,17 @@ class Networks:
         -------
         Tensor, shape (n, ...)
         """
-        return parts[0] if len(parts) == 1 and self._in_order else torch.cat(list(parts))[self._order]
+        whole = parts[0] if len(parts) == 1 else torch.cat(list(parts))
+        return whole if self._in_order else whole[self._order]
 
     def blocks(self, columns: int) -> Iterator[slice]:
         """Blocks of all rows, of a size to be read at once for this many columns; one block in memory."""
         side = self.m if self.resident else max(1, READ_ELEMENTS // columns)
         return (slice(i, min(i + side, self.m)) for i in range(0, self.m, side))
 
-    @property
+    @cached_property
     def _in_order(self) -> bool:
-        return self.groups[0] == sorted(self.groups[0])
+        return all(i == number for i, number in enumerate(self._order.tolist()))
 
     def _padded(self, parts: list[Tensor]) -> list[Tensor]:
         width = max(x.shape[-1] for x in parts)
@@ -179,11 +190,11 @@ class Networks:
         return _Seen(mean.to(self.device), torch.where(scale > 0, scale, 1.0).to(self.device))
 
 
-def _alike(widths: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of networks, grouped by widths that are about the same."""
+def _alike(widths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Numbers of networks, at most so many in a group, grouped by widths that are about the same."""
     group: list[int] = []
     for i in sorted(range(len(widths)), key=widths.__getitem__):
-        if group and widths[i] > _ALIKE * widths[group[0]]:
+        if group and (widths[i] > _ALIKE * widths[group[0]] or len(group) == most):
             yield group
             group = []
         group.append(i)

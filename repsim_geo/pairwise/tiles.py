@@ -11,7 +11,6 @@ from torch import Tensor
 from repsim_geo.embeddings.matrix_form import without_diagonal
 from repsim_geo.errors import DegenerateRepresentationError
 from repsim_geo.kernels.length_scales import LengthScale
-from repsim_geo.numerics.dissimilarities import squared_distances_by_products
 from repsim_geo.numerics.norms import safe_sqrt, squared_norm
 from repsim_geo.pairwise.lengths import measure
 from repsim_geo.pairwise.matrices import Pairs, Run, added_up, distances_from_products, refuse_nothing
@@ -73,6 +72,9 @@ class MatrixTiles:
         self.form = form = networks.form
         self.blocks = blocks_of(networks.m, side)
         groups = range(len(networks.groups))
+        # A single block that more than one pass looks at is kept.
+        again = len(self.blocks) == 1 and (form.rules or form.units or form.shifted)
+        self._whole: list[Any] | None = [None for _ in groups] if again else None
         self._lengths = [self._measured(group, form.rules, self._distances) for group in groups]
         self._unit = [self._measured(group, form.units, self._entries) for group in groups]
         self._shift = [self._typical(group) if form.shifted else None for group in groups]
@@ -98,7 +100,10 @@ class MatrixTiles:
                 part = part / unit[:, None, None]
             parts.append(part if shift is None else part - shift)
         tile = self.networks.sorted(parts)
-        return without_diagonal(tile, rows, columns) if self.form.centering.hollow else tile
+        if self.form.centering.hollow and rows == columns and (self.form.shifted or self._leaves_out):
+            # Distances have none, and everything else is a tensor born here.
+            tile.diagonal(dim1=-2, dim2=-1).zero_()
+        return tile
 
     def centered(self, rows: slice, columns: slice, sums: Tensor) -> Tensor:
         """
@@ -118,13 +123,20 @@ class MatrixTiles:
         return self.form.centering.project(tile, sums.to(tile), rows, columns)
 
     def _entries(self, group: int, rows: slice, columns: slice) -> Tensor:
-        x, y = self._rows(group, rows, columns)
-        return self.form.entries(x, y, self._lengths[group].__getitem__, itself=rows == columns)
+        return self.form.entries(self._base(group, rows, columns), self._lengths[group].__getitem__)
 
     def _distances(self, group: int, rows: slice, columns: slice) -> Tensor:
         """Distances between activations, from which kernels choose their lengths."""
-        x, y = self._rows(group, rows, columns)
-        return safe_sqrt(squared_distances_by_products(x, y, itself=rows == columns))
+        return safe_sqrt(self._base(group, rows, columns))
+
+    def _base(self, group: int, rows: slice, columns: slice) -> Tensor:
+        if self._whole is None:
+            x, y = self._rows(group, rows, columns)
+            return self.form.base(x, y, itself=rows == columns)
+        if self._whole[group] is None:
+            everything = self.blocks[0][0]
+            self._whole[group] = self.form.base(*self._rows(group, everything, everything), itself=True)
+        return self._whole[group][:, rows, columns]
 
     def _rows(self, group: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
         x = self.networks.stack(group, rows)
