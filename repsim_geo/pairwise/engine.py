@@ -17,7 +17,7 @@ from repsim_geo import _checks
 from repsim_geo.embeddings.matrix_form import MatrixForm
 from repsim_geo.errors import ShapeError
 from repsim_geo.pairwise.features import FeatureProducts
-from repsim_geo.pairwise.jobs import Jobs
+from repsim_geo.pairwise.jobs import Jobs, workers_here
 from repsim_geo.pairwise.networks import Networks
 from repsim_geo.pairwise.plan import (
     Plan,
@@ -190,7 +190,7 @@ class _Work:
             itemsize=sources[0].dtype.itemsize,
             resident=all(s.resident is not None for s in sources),
             budget=as_bytes(memory),
-            workers=max(1, n_jobs or 1),
+            workers=workers_here(n_jobs),
         )
         best, rest = chosen(self._routes(block), route, self.sizes.budget)
         self.plan = Plan(self._what(), best, rest, self.sizes.budget)

@@ -60,6 +60,10 @@ class FeatureProducts:
         widths, m = self.networks.widths, self.networks.m
         return [2.0 * m * sum(widths[k] for k in i) * sum(widths[k] for k in j) for i, j in self.tiles]
 
+    def __sizeof__(self) -> int:
+        # Schedulers ask, and send large objects once to every worker instead of with every job.
+        return object.__sizeof__(self) + self.networks.nbytes
+
     def all_distances(self, run: Run) -> Tensor:
         """
         Distances of all networks.

@@ -110,7 +110,7 @@ class Jobs:
     def _computed(
         self, method: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], left: set[int]
     ) -> Iterator[tuple[int, Result]]:
-        if not self._parallel():
+        if self.n_jobs is None and not _configured():
             for i in sorted(left):
                 yield i, method(*jobs[i])
             return
@@ -130,16 +130,6 @@ class Jobs:
                     RuntimeWarning,
                 )
 
-    def _parallel(self) -> bool:
-        if self.n_jobs is not None:
-            return True
-        # Nobody can have configured joblib without importing it.
-        joblib = sys.modules.get("joblib")
-        if joblib is None:
-            return False
-        backend, _ = joblib.parallel.get_active_backend()
-        return type(backend).__name__ != "LokyBackend" or joblib.effective_n_jobs(None) > 1
-
     def _spread(
         self, method: Callable[..., Result], jobs: list[tuple[int, tuple[Any, ...]]]
     ) -> Iterator[tuple[int, Result]]:
@@ -157,6 +147,37 @@ def _perform(owner: Any, name: str, i: int, *job: Any) -> tuple[int, Result]:
     # One thread a worker: more would wait for each other.
     torch.set_num_threads(1)
     return i, getattr(owner, name)(*job)
+
+
+def _configured() -> bool:
+    """Whether ``joblib.parallel_config`` is in force."""
+    # Nobody can have configured joblib without importing it.
+    joblib = sys.modules.get("joblib")
+    if joblib is None:
+        return False
+    backend, _ = joblib.parallel.get_active_backend()
+    return type(backend).__name__ != "LokyBackend" or joblib.effective_n_jobs(None) > 1
+
+
+def workers_here(n_jobs: int | None) -> int:
+    """
+    How many workers will share the memory of this machine, as far as one can know.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        As for `Jobs`.
+
+    Returns
+    -------
+    int
+        One for backends other than joblib's own: their workers may be anywhere.
+    """
+    if n_jobs is None and not _configured():
+        return 1
+    joblib = need("joblib", "distributed", "n_jobs")
+    local = type(joblib.parallel.get_active_backend()[0]).__module__.startswith("joblib._parallel")
+    return joblib.effective_n_jobs(n_jobs) if local else 1
 
 
 @contextmanager

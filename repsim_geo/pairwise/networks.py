@@ -85,6 +85,11 @@ class Networks:
     def __len__(self) -> int:
         return len(self.widths)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are sent along when jobs go to other processes."""
+        return sum(x.nbytes for x in self._stacks) if self.resident else sum(8 * d for d in self.widths)
+
     def stack(self, group: int, block: slice) -> Tensor:
         """
         Rows of the networks of one group: about equally wide, narrower ones with silent units.

@@ -16,8 +16,10 @@ from repsim_geo.pairwise.networks import READ_ELEMENTS
 _FEWEST, _MOST = 2**21, 2**27
 # Inputs on a side of a block with which matrix products are fast, and fewest that make sense.
 _GOOD_SIDE, _SMALLEST_SIDE = 256, 16
-# Units on a side of a cross-product of units: in memory, and where wider ones save reading.
-_GOOD_COLUMNS, _MOST_COLUMNS = 1448, 8192
+# Units on a side of a cross-product of units: with which products are fast, in memory, and where wider ones
+# save reading. Operations of one that workers can share.
+_GOOD_COLUMNS, _SOME_COLUMNS, _MOST_COLUMNS = 512, 1448, 8192
+_TILE_FLOPS = 1e10
 # Networks on a side of a tile of distances of points.
 DEFAULT_BLOCK = 16
 # Operations that an entry of a matrix costs, besides matrix products.
@@ -155,7 +157,8 @@ def tiles_route(sizes: Sizes, form: MatrixForm) -> Route:
     # A block of n matrices, t by t, in some buffers, and its 2 t rows of all networks.
     side = int((math.sqrt(total**2 + n * buffers * room) - total) / (n * buffers))
     side = max(1, min(m, side, math.isqrt(wanted // n)))
-    against = "" if side >= min(m, _SMALLEST_SIDE) else _NO_ROOM
+    least = min(m, _SMALLEST_SIDE)
+    against, side = ("", side) if side >= least else (_NO_ROOM, least)
     blocks = math.ceil(m / side)
     operations = m**2 * (total + n * _ENTRY[form.kind]) + 2 * m**2 * sizes.pairs
     return Route(
@@ -181,7 +184,8 @@ def features_route(sizes: Sizes, form: MatrixForm) -> Route:
     rows = m if sizes.resident else 1 + READ_ELEMENTS // max(1, 2 * widest)
     each = 2 * item + 8
     columns = int((math.sqrt((rows * item) ** 2 + each * room) - rows * item) / each)
-    columns = min(columns, _GOOD_COLUMNS if sizes.resident else _MOST_COLUMNS)
+    shared = max(_GOOD_COLUMNS, min(_SOME_COLUMNS, math.isqrt(int(_TILE_FLOPS / (2 * m)))))
+    columns = min(columns, shared if sizes.resident else _MOST_COLUMNS)
     against = "" if columns >= widest else _NO_ROOM
     if form.centering is UNBIASED and item == 4 and widest > m:
         against = "float32 would lose digits"

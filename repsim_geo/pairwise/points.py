@@ -42,6 +42,7 @@ class PreparedPairs:
         device: Any = None,
     ):
         self.sources, self.metric, self.first, self.side = list(sources), metric, first, side
+        self.n = len(sources)
         self._device = device
         self._kept = [self._prepared(i) for i in range(len(sources))] if keep else None
         self._row: tuple[slice, list[Tensor]] | None = None
@@ -54,10 +55,14 @@ class PreparedPairs:
     @property
     def tiles(self) -> list[tuple[slice, slice]]:
         """Networks of every tile, those in one row after each other."""
-        n = len(self.sources)
+        n = self.n
         rows = _slices(0, n if self.first is None else self.first, self.side)
         columns = rows if self.first is None else _slices(self.first, n, self.side)
         return [(i, j) for i in rows for j in columns if self.first is not None or i.start <= j.start]
+
+    def __sizeof__(self) -> int:
+        # Schedulers ask, and send large objects once to every worker instead of with every job.
+        return object.__sizeof__(self) + sum(x.nbytes for x in self._kept or ())
 
     def all_distances(self, run: Run) -> Tensor:
         """
@@ -73,7 +78,6 @@ class PreparedPairs:
             Symmetric with zero diagonal if all are compared with all.
         """
         tiles = self.tiles
-        n = len(self.sources)
         start = self.first or 0
         rows: dict[int, list[Tensor]] = {}
         costs = [float((i.stop - i.start) * (j.stop - j.start)) for i, j in tiles]
@@ -84,7 +88,7 @@ class PreparedPairs:
         if self.first is not None:
             return table
         upper = table.triu(1)
-        return upper + upper.mT if n > 1 else upper
+        return upper + upper.mT
 
     def distances_of(self, rows: slice, columns: slice) -> tuple[Tensor, ...]:
         """
@@ -152,7 +156,8 @@ class PreparedPairs:
             raise type(error)(f"{source.name}: {error}") from error
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_row": None}
+        # Nobody asks sources again for what is kept.
+        return {**vars(self), "_row": None, "sources": self.sources if self._kept is None else []}
 
 
 def _slices(start: int, stop: int, side: int) -> list[slice]:

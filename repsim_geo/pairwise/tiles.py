@@ -167,6 +167,10 @@ class MatrixTiles:
 
     # ------------------------------------------------------------------ what blocks add up to
 
+    def __sizeof__(self) -> int:
+        # Schedulers ask, and send large objects once to every worker instead of with every job.
+        return object.__sizeof__(self) + self.networks.nbytes
+
     def all_distances(self, run: Run) -> Tensor:
         """
         Distances of all networks.
