@@ -46,8 +46,14 @@ COMPILED = {
 FORWARD_TWICE = {"flat", "stress", "sphere", "angular CKA", "log-Euclidean"}
 ZERO = "pytorch issue 197867: nested jacfwd of an autograd.Function is silently zero; use hessian or jacrev"
 
-# Compiling takes seconds. These differ from another row by data only.
+# Compiling takes seconds. These differ from another row by data only, and distances from squares by a root.
 MORE_OF_A_KIND = {"stress", "angular CKA", "rotations only"}
+MORE = [
+    (family, operation)
+    for family, (_, whole) in COMPILED.items()
+    for operation in OPERATIONS
+    if family in MORE_OF_A_KIND or (operation == "dist" and operation not in whole)
+]
 
 each_family = pytest.mark.parametrize("family", COMPILED)
 each_operation = pytest.mark.parametrize("operation", OPERATIONS)
@@ -93,10 +99,13 @@ def compiled(f: Callable[..., Tensor], **options: Any) -> Callable[..., Tensor]:
 
 
 @pytest.mark.parametrize(
-    "family",
-    [pytest.param(f, marks=[pytest.mark.slow] if f in MORE_OF_A_KIND else []) for f in COMPILED],
+    ("family", "operation"),
+    [
+        pytest.param(f, operation, marks=[pytest.mark.slow] if (f, operation) in MORE else [])
+        for f in COMPILED
+        for operation in OPERATIONS
+    ],
 )
-@each_operation
 def test_compiled_functions_are_the_plain_ones(family, operation):
     """Tracing and differentiation as by any backend, without its code generator."""
     manifold, made = make(family)

@@ -16,6 +16,18 @@ each_manifold = pytest.mark.parametrize("case", MANIFOLDS, ids=str)
 REGULAR = [case for case in MANIFOLDS if case.name != "circle"]
 
 
+def each_manifold_with(name, options):
+    """Every manifold with every option, given by name; by default, slow ones with the first option only."""
+    params = [
+        pytest.param(
+            case, option, id=f"{key}-{case}", marks=[pytest.mark.slow] if case.slow and k > 0 else []
+        )
+        for k, (key, option) in enumerate(options.items())
+        for case in MANIFOLDS
+    ]
+    return pytest.mark.parametrize(("case", name), params)
+
+
 def problem(case, dtype=torch.float64, batch=(3,), wrap=lambda m: m):
     """A parameter, and a target within reach of it."""
     manifold = wrap(case.make())
@@ -36,7 +48,9 @@ def gap(manifold, x, target):
     return float(manifold.dist(x, target).max())
 
 
-def run(optimizer, manifold, x, target, steps):
+def run(optimizer, manifold, x, target, steps, enough=1e-26):
+    """Steps until the loss, a sum of squared distances, is small enough."""
+
     def closure():
         optimizer.zero_grad()
         loss = manifold.dist2(x, target).sum()
@@ -45,18 +59,17 @@ def run(optimizer, manifold, x, target, steps):
 
     for _ in range(steps):
         loss = optimizer.step(closure)
-        if float(loss.detach()) < 1e-26:
+        if float(loss.detach()) < enough:
             break
     return gap(manifold, x, target)
 
 
-@each_manifold
-@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: geoopt.Scaled(m, 2.0)], ids=["bare", "scaled"])
+@each_manifold_with("wrap", {"bare": lambda m: m, "scaled": lambda m: geoopt.Scaled(m, 2.0)})
 def test_adam_finds_the_target_and_stays_on_the_manifold(case, wrap):
     manifold, x, target = problem(case, wrap=wrap)
     start = gap(manifold, x, target)
     optimizer = geoopt.optim.RiemannianAdam([x], lr=0.01, amsgrad=True, stabilize=10)
-    assert run(optimizer, manifold, x, target, 150) < 0.2 * start
+    assert run(optimizer, manifold, x, target, 150, (0.19 * start) ** 2) < 0.2 * start
     assert manifold.check_point_on_manifold(x.detach(), atol=1e-12, rtol=1e-12)
 
 
@@ -75,11 +88,9 @@ def test_adam_with_a_falling_rate_finds_the_target_to_the_last_digits(case):
     assert gap(manifold, x, target) < 1e-8 * max(float(target.abs().max()), 1.0)
 
 
-@each_manifold
-@pytest.mark.parametrize(
+@each_manifold_with(
     "options",
-    [{}, {"momentum": 0.5}, {"momentum": 0.5, "nesterov": True}],
-    ids=["plain", "momentum", "nesterov"],
+    {"plain": {}, "momentum": {"momentum": 0.5}, "nesterov": {"momentum": 0.5, "nesterov": True}},
 )
 def test_sgd_finds_the_target_to_the_last_digits(case, options):
     manifold, x, target = problem(case)
@@ -106,11 +117,12 @@ def line_search(manifold, x, target, steps, **options):
     return gap(manifold, x, target)
 
 
-CONJUGATE = [{}, {"cg_method": "fr"}, {"cg_method": "pr"}]
+each_manifold_with_directions = each_manifold_with(
+    "options", {"steepest": {}, "fr": {"cg_method": "fr"}, "pr": {"cg_method": "pr"}}
+)
 
 
-@each_manifold
-@pytest.mark.parametrize("options", CONJUGATE, ids=["steepest", "fr", "pr"])
+@each_manifold_with_directions
 def test_armijo_line_search_finds_the_target(case, options):
     manifold, x, target = problem(case)
     start = gap(manifold, x, target)
@@ -118,9 +130,8 @@ def test_armijo_line_search_finds_the_target(case, options):
     assert manifold.check_point_on_manifold(x.detach())
 
 
-@each_manifold
+@each_manifold_with_directions
 @pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
-@pytest.mark.parametrize("options", CONJUGATE, ids=["steepest", "fr", "pr"])
 def test_wolfe_line_search_finds_the_target(case, options, monkeypatch):
     # geoopt 0.5.1 hands tensors that require grad to scipy; the next test notices when that is repaired.
     monkeypatch.setattr(torch.Tensor, "__array__", lambda self, dtype=None: self.detach().numpy())
@@ -159,6 +170,8 @@ def test_product_manifold_optimizes_both_factors(case):
         loss = product.dist2(x, target).sum()
         loss.backward()
         optimizer.step()
+        if float(loss.detach()) < start / 2:
+            break
     assert float(loss.detach()) < start / 2
     assert product.check_point_on_manifold(x.detach())
 
@@ -229,7 +242,9 @@ def test_copy_pickle_and_state_dict(case):
 
 
 @each_manifold
-def test_moves_to_other_dtypes_and_devices(case):
+def test_moves_to_other_dtypes_and_devices(case, monkeypatch):
+    # On the device "meta" no search sees that it has arrived: it takes all steps that are allowed.
+    monkeypatch.setattr("repsim_geo.manifolds.gaussian_search._CLIMBING", 2)
     manifold, x, target = problem(case)
     module = torch.nn.Module()
     module.x, module.manifold = x, manifold

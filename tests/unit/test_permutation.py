@@ -274,10 +274,14 @@ def test_tables_of_distances_are_computed_in_blocks(monkeypatch):
         assert torch.equal(FLAT.cdist(x, y), table)
 
 
+# In single precision, the laws are asked of permutations in conformance/test_laws.py.
 @both_totals
 @pytest.mark.parametrize("point", [(6, 4), (5, 1), (4, 6)])
-def test_laws_hold(manifold, point, seed):
-    check_manifold(manifold, point, seed=seed)
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str
+)
+def test_laws_hold(manifold, point, dtype, seed):
+    check_manifold(manifold, point, dtypes=[dtype], seed=seed)
 
 
 # ---------------------------------------------------------------------- metrics

@@ -60,17 +60,18 @@ def triples(f, rng):
 
 @every_function
 def test_divided_differences_at_all_separations(f):
-    exact = EXACT[f][0]
+    exact, arguments = EXACT[f][0], list(triples(f, random.Random(0)))
+    args = torch.tensor(arguments, dtype=torch.float64).unbind(-1)
+    firsts, seconds = divided_difference(f, *args[:2]).tolist(), second_divided_difference(f, *args).tolist()
     with mp.workdps(50):
-        for a, b, c in triples(f, random.Random(0)):
+        for (a, b, c), d, e in zip(arguments, firsts, seconds, strict=True):
             x, y, z = (mp.mpf(v) for v in (a, b, c))
             first = (exact(x) - exact(y)) / (x - y)
             second = (first - (exact(y) - exact(z)) / (y - z)) / (x - z)
-            args = [torch.tensor(v, dtype=torch.float64) for v in (a, b, c)]
             # Where a trigonometric function has a slope of zero, its size decides.
             floor = mp.mpf(1) / 1000
-            assert abs(float(divided_difference(f, *args[:2])) - first) < 2e-14 * max(abs(first), floor)
-            assert abs(float(second_divided_difference(f, *args)) - second) < 2e-13 * max(abs(second), floor)
+            assert abs(d - first) < 2e-14 * max(abs(first), floor)
+            assert abs(e - second) < 2e-13 * max(abs(second), floor)
 
 
 @every_function
@@ -85,15 +86,22 @@ def test_differences_of_equal_arguments_are_derivatives(f):
     assert float(second_divided_difference(f, a, a, a)) == pytest.approx(float(curve) / 2, rel=1e-10)
 
 
+# Second derivatives of all entries take seconds: by default a random combination of them is compared.
+@pytest.mark.parametrize(
+    "fast_mode", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["fast", "all"]
+)
 @every_function
 @pytest.mark.parametrize("spectrum_name", SPECTRA)
-def test_derivatives_match_finite_differences(f, spectrum_name, generator):
+def test_derivatives_match_finite_differences(f, spectrum_name, fast_mode, generator, seed):
+    torch.manual_seed(seed)  # the fast mode draws from the global source
     q, _ = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64, generator=generator))
     a = ((q * torch.tensor(SPECTRA[spectrum_name], dtype=torch.float64)) @ q.mT).requires_grad_()
     e = torch.randn(4, 4, dtype=torch.float64, generator=generator, requires_grad=True)
     assert torch.autograd.gradcheck(lambda a: spectral(f, symmetrize(a)), (a,), check_forward_ad=True)
-    assert torch.autograd.gradgradcheck(lambda a: spectral(f, symmetrize(a)), (a,))
-    assert torch.autograd.gradcheck(lambda a, e: spectral_derivative(f, symmetrize(a), e), (a, e))
+    assert torch.autograd.gradgradcheck(lambda a: spectral(f, symmetrize(a)), (a,), fast_mode=fast_mode)
+    assert torch.autograd.gradcheck(
+        lambda a, e: spectral_derivative(f, symmetrize(a), e), (a, e), fast_mode=fast_mode
+    )
 
 
 def test_third_derivatives_raise(generator):

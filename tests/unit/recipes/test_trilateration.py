@@ -27,7 +27,7 @@ def vectors(*shape, seed):
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", QUICK, ids=str)
 def test_distances_of_a_point_are_met(case, seed):
     manifold = case.make()
