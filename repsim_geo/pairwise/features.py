@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,8 @@ from repsim_geo.pairwise.tiles import MUCH_CENTERED, MatrixTiles
 
 # Rows whose products are added up in float32; what they come to is added in float64.
 _FLOAT32_ROWS = 4096
+# Units whose products with all others are formed at once on the diagonal, where half of them are not needed.
+STRIP_COLUMNS = 512
 # Entries of the networks of pairs that are decomposed at once.
 _PAIR_ELEMENTS = 2**22
 
@@ -119,17 +121,17 @@ class FeatureProducts:
 
         Parameters
         ----------
-        rows : int
-            Take at most so many.
-        networks : int
+        rows, networks : int
             Not looked at.
 
         Returns
         -------
         callable, float
         """
-        rows, costs = min(rows, self.networks.m), self.costs()
-        return (lambda: self.squares_of(*self.tiles[0], rows)), costs[0] / sum(costs) * rows / self.networks.m
+        costs, (i, j) = self.costs(), self.tiles[0]
+        # A block as the work has them: adding one up takes time too.
+        rows = self._blocks(i, j, None)[0].stop
+        return (lambda: self.squares_of(i, j, rows)), costs[0] / sum(costs) * rows / self.networks.m
 
     def squares_of(self, i: range, j: range, rows: int | None = None) -> tuple[Tensor, ...]:
         """
@@ -146,13 +148,57 @@ class FeatureProducts:
         -------
         tuple of one Tensor, shape (i, j)
         """
-        squares = self._cross(i, j, rows).square()
+        same = i == j
+        # Of a tile on the diagonal only what lies to the right of its strips.
+        strips = _together(self.networks.widths, i.start, i.stop, STRIP_COLUMNS) if same else [i]
+        totals: list[Tensor] = []
+        for block in self._blocks(i, j, rows):
+            x = torch.cat(self.networks.of(i, block), -1)
+            y = x if same else torch.cat(self.networks.of(j, block), -1)
+            parts = [left.mT @ y[:, start:] for left, start in self._strips(x, strips)]
+            if totals:
+                totals = [total.add_(part) for total, part in zip(totals, parts, strict=True)]
+            else:
+                # What blocks come to is added up in float64.
+                totals = [part.double() if block.stop < self.networks.m else part for part in parts]
+        table = totals[0].new_zeros(len(i), len(j))
+        for strip, total in zip(strips, totals, strict=True):
+            start = strip.start - i.start
+            columns = range(strip.start, j.stop) if same else j
+            table[start : start + len(strip), len(j) - len(columns) :] = self._by_network(
+                total, strip, columns
+            )
+        return ((table.triu() + table.triu(1).mT if same else table).double(),)
+
+    def _strips(self, x: Tensor, strips: list[range]) -> Iterator[tuple[Tensor, int]]:
+        """Columns of some networks at a time, and where they begin."""
+        start = 0
+        for strip in strips:
+            width = sum(self.networks.widths[k] for k in strip)
+            yield x[:, start : start + width], start
+            start += width
+
+    def _by_network(self, cross: Tensor, i: range, j: range) -> Tensor:
+        """Sums of squares of a cross-product over the units of each network; shape (i, j)."""
+        squares = cross.square()
         for axis, of in enumerate((i, j)):
             widths = torch.tensor([self.networks.widths[k] for k in of], device=squares.device)
-            owner = torch.repeat_interleave(widths)
             shape = [len(of), squares.shape[1]] if axis == 0 else [squares.shape[0], len(of)]
-            squares = squares.new_zeros(shape).index_add(axis, owner, squares)
-        return (squares.double(),)
+            squares = squares.new_zeros(shape).index_add(axis, torch.repeat_interleave(widths), squares)
+        return squares
+
+    def _blocks(self, i: range, j: range, rows: int | None) -> list[slice]:
+        if rows is not None:
+            return [slice(0, rows)]
+        numbers = i if i == j else (*i, *j)
+        blocks = list(self.networks.blocks(sum(self.networks.widths[k] for k in numbers)))
+        if self.networks.dtype == torch.float64:
+            return blocks
+        return [
+            slice(k, min(k + _FLOAT32_ROWS, block.stop))
+            for block in blocks
+            for k in range(block.start, block.stop, _FLOAT32_ROWS)
+        ]
 
     def differences_of(self, pairs: Pairs) -> tuple[Tensor, ...]:
         """
@@ -182,27 +228,6 @@ class FeatureProducts:
     def _padded(self, numbers: list[int], block: slice, width: int) -> Tensor:
         parts = [working_precision(x.detach()) for x in self.networks.of(numbers, block)]
         return torch.stack([torch.nn.functional.pad(x, (0, width - x.shape[-1])) for x in parts])
-
-    def _cross(self, i: range, j: range, rows: int | None) -> Tensor:
-        total: Tensor | None = None
-        columns = sum(self.networks.widths[k] for k in (*i, *j))
-        for block in self._accurate_blocks(columns) if rows is None else [slice(0, rows)]:
-            x = torch.cat(self.networks.of(i, block), -1)
-            y = x if i == j else torch.cat(self.networks.of(j, block), -1)
-            part = x.mT @ y
-            total = part if total is None else total.double() + part
-        assert total is not None
-        return total
-
-    def _accurate_blocks(self, columns: int) -> list[slice]:
-        blocks = list(self.networks.blocks(columns))
-        if self.networks.dtype == torch.float64:
-            return blocks
-        return [
-            slice(k, min(k + _FLOAT32_ROWS, block.stop))
-            for block in blocks
-            for k in range(block.start, block.stop, _FLOAT32_ROWS)
-        ]
 
     def _norms(self) -> Tensor:
         """Squared norms of all rows of all networks; shape (n, m)."""

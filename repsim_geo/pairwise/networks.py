@@ -20,8 +20,8 @@ from repsim_geo.pairwise.sources import Source
 
 # Networks whose widths differ by less than this factor are stacked, the narrower ones with silent units.
 _ALIKE = 1.25
-# Entries that are read at once.
-READ_ELEMENTS = 2**22
+# Numbers that are read at once, if nobody says how many.
+READ_ELEMENTS = 2**24
 
 
 class _Seen(NamedTuple):
@@ -46,6 +46,8 @@ class Networks:
         Where to compute; default where the first one is.
     together : int, optional
         Networks in one stack, at most.
+    read : int, optional
+        Numbers that are read at once.
 
     Attributes
     ----------
@@ -62,8 +64,10 @@ class Networks:
         form: MatrixForm,
         device: Any = None,
         together: int | None = None,
+        read: int | None = None,
     ):
         self.form = form
+        self._read_elements = READ_ELEMENTS if read is None else read
         self.names = [s.name for s in sources]
         self.m, self.widths = sources[0].shape[0], [s.shape[1] for s in sources]
         self.dtype = sources[0].dtype
@@ -142,7 +146,7 @@ class Networks:
 
     def blocks(self, columns: int) -> Iterator[slice]:
         """Blocks of all rows, of a size to be read at once for this many columns; one block in memory."""
-        side = self.m if self.resident else max(1, READ_ELEMENTS // columns)
+        side = self.m if self.resident else max(1, self._read_elements // columns)
         return (slice(i, min(i + side, self.m)) for i in range(0, self.m, side))
 
     @cached_property

@@ -28,6 +28,8 @@ _ENTRY = {"gram": 2, "squared": 12, "plain": 16, "cosine": 14, "correlation": 14
 _BUFFERS, _BUFFERS_OF_DISTANCES = 3, 7
 # Bytes of what is formed between points and distances.
 _BETWEEN = 2**28
+# Numbers that are read at once, however little memory there is.
+_SMALLEST_READ = 2**12
 _NO_ROOM = "not in this memory"
 _PREFIXES = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
@@ -98,7 +100,7 @@ class Plan:
             sizes = f"{size_text(route.memory):>9s} {size_text(route.reads):>9s} {route.tiles:7d}"
             why = "taken" if route is self.route else route.against or "dearer"
             lines.append(f"  {route.name:9s} {flops:>11s} {sizes}  {why}")
-        time = "" if math.isnan(self.seconds) else f"; about {self.seconds:.2g} s with one worker"
+        time = "" if math.isnan(self.seconds) else f"; about {_time_text(self.seconds)} with one worker"
         lines.append(f"  memory budget {size_text(self.budget)}{time}")
         return "\n".join(lines)
 
@@ -142,6 +144,11 @@ class Sizes:
         return self.n * (self.n - 1) / 2 if self.first is None else self.first * (self.n - self.first)
 
     @property
+    def read(self) -> int:
+        """Numbers that are read from files at once, by a worker."""
+        return max(_SMALLEST_READ, min(READ_ELEMENTS, self.budget // (16 * self.itemsize * self.workers)))
+
+    @property
     def table(self) -> int:
         """Bytes of tables of all pairs, as float64, while they are put together."""
         return 8 * 6 * int(self.pairs + self.n)
@@ -180,12 +187,14 @@ def features_route(sizes: Sizes, form: MatrixForm) -> Route:
     if sizes.resident:
         fixed += total * m * item
     # A cross-product, what it is added to, and its squares; and the rows that are multiplied.
-    room = max(0, sizes.budget - fixed) / sizes.workers
-    rows = m if sizes.resident else 1 + READ_ELEMENTS // max(1, 2 * widest)
-    each = 2 * item + 8
-    columns = int((math.sqrt((rows * item) ** 2 + each * room) - rows * item) / each)
-    shared = max(_GOOD_COLUMNS, min(_SOME_COLUMNS, math.isqrt(int(_TILE_FLOPS / (2 * m)))))
-    columns = min(columns, shared if sizes.resident else _MOST_COLUMNS)
+    each, room = item + 16, max(0, sizes.budget - fixed) / sizes.workers
+    if sizes.resident:
+        rows, read = 2 * m * item, 0
+        most = max(_GOOD_COLUMNS, min(_SOME_COLUMNS, math.isqrt(int(_TILE_FLOPS / (2 * m)))))
+    else:
+        rows, read, most = 0, 4 * sizes.read * item, _MOST_COLUMNS
+    columns = int((math.sqrt(rows**2 + 4 * each * max(0, room - read)) - rows) / (2 * each))
+    columns = min(columns, most)
     against = "" if columns >= widest else _NO_ROOM
     if form.centering is UNBIASED and item == 4 and widest > m:
         against = "float32 would lose digits"
@@ -194,7 +203,7 @@ def features_route(sizes: Sizes, form: MatrixForm) -> Route:
     return Route(
         "features",
         float(m) * (total**2 if sizes.first is None else 2 * total**2 / 4),
-        int(fixed + sizes.workers * (each * columns**2 + 2 * rows * item * columns)),
+        int(fixed + sizes.workers * (each * columns**2 + rows * columns + read)),
         0 if sizes.resident else (1 + passes) * m * total * item,
         columns,
         tiles=passes * (passes + 1) // 2,
@@ -311,6 +320,13 @@ def size_text(size: int) -> str:
     while value >= 999.5 and len(names) > 1:
         value, names = value / 1000, names[1:]
     return f"{value:.3g} {names[0]}"
+
+
+def _time_text(seconds: float) -> str:
+    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds:.2g} s" if seconds < 100 else f"{seconds:.0f} s"
 
 
 def _of_machine() -> int:

@@ -54,12 +54,14 @@ def start(case):
 
 
 def descend(case, name, steps):
-    """Descent towards a target that noise pushes away from, so that no step is small."""
+    """Descent towards a target that noise pushes away from, so that no step is small nor ever larger."""
     manifold, target, x = start(case)
     optimizer, generator = DESCENTS[name](x), torch.Generator().manual_seed(1)
     for _ in range(steps):
         (pull,) = torch.autograd.grad(manifold.dist2(x, target).sum(), x)
-        x.grad = pull + torch.randn(x.shape, generator=generator) * pull.norm().clamp_max(1.0)
+        # Noise as long in the metric wherever x is: plain noise in the Euclidean gradient would grow with x.
+        noise = manifold.isotropic(x.detach(), torch.randn(x.shape, generator=generator))
+        x.grad = pull + manifold.rgrad2egrad(x.detach(), noise) * pull.norm().clamp_max(1.0)
         optimizer.step()
     return manifold, x.detach()
 

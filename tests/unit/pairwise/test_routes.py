@@ -83,7 +83,8 @@ def test_blocks_of_inputs(metric, seed, side, first):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("columns", [1000, 41, 7])
 @pytest.mark.parametrize("first", [None, 3])
-def test_cross_products_of_units(metric, seed, columns, first):
+def test_cross_products_of_units(metric, seed, columns, first, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("repsim_geo.pairwise.features"), "STRIP_COLUMNS", 50)
     reps = networks(seed, m=90)
     got = FeatureProducts(prepared(reps, metric), first, columns, 40).all_distances(JOBS)
     torch.testing.assert_close(got, from_points(reps, metric)[:first, first:], rtol=0, atol=2e-13)
@@ -103,7 +104,9 @@ def test_routes_can_be_asked_for(metric):
 def test_networks_on_disk(metric, route, tmp_path, monkeypatch):
     if route == "features" and metric not in LINEAR:
         pytest.skip("no such route")
-    monkeypatch.setattr(importlib.import_module("repsim_geo.pairwise.networks"), "READ_ELEMENTS", 200)
+    plan = importlib.import_module("repsim_geo.pairwise.plan")
+    monkeypatch.setattr(plan, "READ_ELEMENTS", 200)
+    monkeypatch.setattr(plan, "_SMALLEST_READ", 200)
     monkeypatch.setattr(importlib.import_module("repsim_geo.pairwise.tiles"), "WHOLE_ELEMENTS", 1000)
     reps = networks(5)
     files = on_disk(reps, tmp_path)
