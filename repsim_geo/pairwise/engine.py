@@ -17,7 +17,7 @@ from repsim_geo import _checks
 from repsim_geo.embeddings.matrix_form import MatrixForm
 from repsim_geo.errors import ShapeError
 from repsim_geo.pairwise.features import FeatureProducts
-from repsim_geo.pairwise.jobs import Jobs, workers_here
+from repsim_geo.pairwise.jobs import Jobs, threads, workers_here
 from repsim_geo.pairwise.networks import Networks
 from repsim_geo.pairwise.plan import (
     Plan,
@@ -254,7 +254,8 @@ class _Work:
 
     def predicted(self) -> Plan:
         """Plan with the time that a sample of the work predicts."""
-        with torch.no_grad():
+        one = getattr(self.engine, "one_thread", False)
+        with torch.no_grad(), threads(1 if one else None):
             sample, share = self.engine.sample(_SAMPLE_ROWS, _SAMPLE_NETWORKS)
             seconds = _seconds(sample)
             # What is done for the first time takes longer.

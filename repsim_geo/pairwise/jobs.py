@@ -111,8 +111,9 @@ class Jobs:
         self, method: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], left: set[int]
     ) -> Iterator[tuple[int, Result]]:
         if self.n_jobs is None and not _configured():
-            for i in sorted(left):
-                yield i, method(*jobs[i])
+            with threads(1 if getattr(getattr(method, "__self__", None), "one_thread", False) else None):
+                for i in sorted(left):
+                    yield i, method(*jobs[i])
             return
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -139,7 +140,7 @@ class Jobs:
         parallel = joblib.Parallel(
             n_jobs=self.n_jobs, prefer="threads", return_as="generator_unordered", batch_size=1
         )
-        with _threads_restored():
+        with threads(None):
             yield from parallel(joblib.delayed(_perform)(owner, name, i, *job) for i, job in jobs)
 
 
@@ -181,9 +182,19 @@ def workers_here(n_jobs: int | None) -> int:
 
 
 @contextmanager
-def _threads_restored() -> Iterator[None]:
-    number = torch.get_num_threads()
+def threads(number: int | None) -> Iterator[None]:
+    """
+    Let torch use so many threads, and afterwards as many as before, whoever changed it.
+
+    Parameters
+    ----------
+    number : int or None
+        None leaves it.
+    """
+    before = torch.get_num_threads()
     try:
+        if number is not None:
+            torch.set_num_threads(number)
         yield
     finally:
-        torch.set_num_threads(number)
+        torch.set_num_threads(before)

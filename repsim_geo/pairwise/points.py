@@ -11,6 +11,9 @@ from torch import Tensor
 from repsim_geo.pairwise.matrices import Run
 from repsim_geo.pairwise.sources import Source
 
+# Columns of matrices that one thread decomposes faster than several.
+_SMALL = 256
+
 
 class PreparedPairs:
     """
@@ -51,6 +54,11 @@ class PreparedPairs:
     def entries(self) -> int:
         """Numbers that a prepared network consists of."""
         return (self._prepared(0) if self._kept is None else self._kept[0]).numel()
+
+    @property
+    def one_thread(self) -> bool:
+        """Whether decompositions are so small that several threads would only wait for each other."""
+        return (self._prepared(0) if self._kept is None else self._kept[0]).shape[-1] <= _SMALL
 
     @property
     def tiles(self) -> list[tuple[slice, slice]]:
