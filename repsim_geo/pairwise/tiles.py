@@ -22,6 +22,8 @@ Block = tuple[slice, slice]
 _GUESS = 256
 # Share of the square of a matrix below which centering is not left to sums: digits would be lost.
 MUCH_CENTERED = 1e-4
+# Products of float32 numbers that are added up in float32; what these come to is added in float64.
+_FLOAT32_TERMS = 2**13
 # Networks on a side of a block of inner products, of which only the upper half is computed.
 _SIDE = 512
 
@@ -332,10 +334,10 @@ class MatrixTiles:
     def _multiplied(self, tile: Tensor, block: Block) -> tuple[Tensor, Tensor]:
         flat = tile.flatten(1)
         if self.first is None:
-            products = _times(block) * products_of_all(flat).double()
+            products = _times(block) * products_of_all(flat)
             return products, products.diagonal()
-        products = flat[: self.first] @ flat[self.first :].mT
-        return _times(block) * products.double(), _times(block) * flat.square().sum(-1).double()
+        products = _products(flat[: self.first], flat[self.first :])
+        return _times(block) * products, _times(block) * flat.square().sum(-1).double()
 
 
 def _times(block: Block) -> int:
@@ -344,15 +346,27 @@ def _times(block: Block) -> int:
 
 
 def products_of_all(flat: Tensor) -> Tensor:
-    """Inner products of all rows (n, q), shape (n, n); of many rows only the upper half is computed."""
+    """Inner products of all rows (n, q) in float64, shape (n, n); of many rows only the upper half is formed."""
     n = len(flat)
     if n <= 2 * _SIDE:
-        return flat @ flat.mT
-    whole = flat.new_empty(n, n)
+        return _products(flat, flat)
+    whole = flat.new_empty(n, n, dtype=torch.float64)
     for i in range(0, n, _SIDE):
-        part = flat[i : i + _SIDE] @ flat[i:].mT
+        part = _products(flat[i : i + _SIDE], flat[i:])
         whole[i : i + _SIDE, i:], whole[i:, i : i + _SIDE] = part, part.mT
     return whole
+
+
+def _products(x: Tensor, y: Tensor) -> Tensor:
+    """Inner products of rows in float64; sums of float32 numbers are kept short."""
+    if x.dtype == torch.float64:
+        return x @ y.mT
+    whole = x.shape[-1] // _FLOAT32_TERMS * _FLOAT32_TERMS
+    rest = (x[:, whole:] @ y[:, whole:].mT).double()
+    if not whole:
+        return rest
+    x, y = (w[:, :whole].unflatten(1, (-1, _FLOAT32_TERMS)).transpose(0, 1) for w in (x, y))
+    return rest + (x @ y.mT).sum(0, dtype=torch.float64)
 
 
 def blocks_of(m: int, side: int) -> list[Block]:

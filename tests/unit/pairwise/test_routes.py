@@ -139,7 +139,16 @@ def test_single_precision_keeps_its_digits(metric):
     for route in ("tiles", "features") if metric in LINEAR else ("tiles",):
         got = rg.pairwise(reps, metric, route=route).double()
         # Near networks, and equal ones, as they are in float32.
-        torch.testing.assert_close(got, from_points(reps, metric), rtol=2e-4, atol=2e-6)
+        torch.testing.assert_close(got, from_points(reps, metric), rtol=2e-5, atol=1e-6)
+
+
+@every
+def test_long_sums_of_single_numbers_keep_their_digits(metric):
+    """A million products in float32 would be off by 1e-4 if they were added up in float32."""
+    reps = [x.float() for x in networks(7, m=1000)[:3]]
+    for route in ("tiles", "features") if metric in LINEAR else ("tiles",):
+        got = rg.pairwise(reps, metric, route=route).double()
+        torch.testing.assert_close(got, from_points(reps, metric), rtol=3e-6, atol=1e-7)
 
 
 @both
