@@ -10,7 +10,12 @@ from torch import Tensor
 
 from repsim_geo.manifolds.base import RiemannianManifold, pair_table, point_shape, within
 from repsim_geo.manifolds.first_variation import squared_distance
-from repsim_geo.numerics.alignment import finite_singular_values, finite_svd, working_precision
+from repsim_geo.numerics.alignment import (
+    finite_eigenvalues,
+    finite_singular_values,
+    finite_svd,
+    working_precision,
+)
 from repsim_geo.numerics.centering import symmetrize
 from repsim_geo.numerics.norms import inner, root_above_rounding, safe_norm, squared_norm, with_axes
 from repsim_geo.numerics.symmetric import (
@@ -24,6 +29,9 @@ from repsim_geo.numerics.symmetric import (
     spectrum,
 )
 from repsim_geo.numerics.tracing import any_true, constant
+
+# Smallest over largest eigenvalue, below which eigenvalues of squares have lost two digits.
+_WIDE = 1e-2
 
 
 class SPD(RiemannianManifold):
@@ -316,7 +324,15 @@ def _squared_distance_of_factors(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _distance_of_factors(a: Tensor, b: Tensor) -> Tensor:
-    d2 = _squared_distance_of_factors(a, b)
+    """From eigenvalues, in two thirds of the time; from singular values where small ones lose digits."""
+    quotient = _relative_factor(a, b)
+    values = finite_eigenvalues(quotient @ quotient.mT)
+    wide = values[..., 0] < _WIDE * values[..., -1]
+    if any_true(wide):
+        values = values.masked_scatter(
+            wide[..., None], finite_singular_values(quotient[wide]).square().flip(-1)
+        )
+    d2 = values.log().square().sum(-1)
     return root_above_rounding(d2, d2.new_full((), a.shape[-1]))
 
 

@@ -20,6 +20,7 @@ from repsim_geo.pairwise.features import FeatureProducts
 from repsim_geo.pairwise.jobs import Jobs, threads, workers_here
 from repsim_geo.pairwise.networks import Networks
 from repsim_geo.pairwise.plan import (
+    CACHED_ELEMENTS,
     Plan,
     Route,
     Sizes,
@@ -35,8 +36,6 @@ from repsim_geo.pairwise.store import TileStore
 from repsim_geo.pairwise.tiles import MatrixTiles
 from repsim_geo.registry import Method, as_metric
 
-# Entries of blocks that are worked on together.
-_CACHED_ELEMENTS = 2**18
 # Inputs, and networks, of the sample from which the time is predicted.
 _SAMPLE_ROWS, _SAMPLE_NETWORKS = 512, 8
 # Seconds of a sample that need not be repeated.
@@ -239,12 +238,11 @@ class _Work:
         if route.name == "points" or form is None:
             sources, metric = self.sources, self.metric
             return PreparedPairs(sources, metric, first, route.size, keep=route.keep, device=self.device)
-        # Blocks that are worked on entry by entry should stay in the cache.
         entrywise = route.name == "tiles" and not (form.linear and form.kind == "gram")
-        together = max(1, _CACHED_ELEMENTS // route.size**2) if entrywise else None
+        together = max(1, CACHED_ELEMENTS // route.size**2) if entrywise else None
         networks = Networks(self.sources, self.metric, form, self.device, together, self.sizes.read)
         if route.name == "tiles":
-            return MatrixTiles(networks, first, route.size)
+            return MatrixTiles(networks, first, route.size, self.sizes.whole)
         return FeatureProducts(networks, first, route.size, tiles_route(self.sizes, form).size)
 
     def result(self, jobs: Jobs) -> Tensor:
@@ -253,14 +251,14 @@ class _Work:
         return table if self.plan.route.name == "points" else table * self.metric.factor
 
     def predicted(self) -> Plan:
-        """Plan with the time that a sample of the work predicts."""
-        one = getattr(self.engine, "one_thread", False)
-        with torch.no_grad(), threads(1 if one else None):
+        """Plan with the time that preparation took, and that a sample of the rest predicts."""
+        preparation = _seconds(lambda: self.engine)
+        with torch.no_grad(), threads(1 if getattr(self.engine, "one_thread", False) else None):
             sample, share = self.engine.sample(_SAMPLE_ROWS, _SAMPLE_NETWORKS)
             seconds = _seconds(sample)
             # What is done for the first time takes longer.
             seconds = seconds if seconds > _LONG_SAMPLE else _seconds(sample)
-            return replace(self.plan, seconds=seconds / share)
+        return replace(self.plan, seconds=preparation + seconds / share)
 
 
 def _seconds(work: Callable[[], Any]) -> float:

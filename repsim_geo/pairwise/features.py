@@ -113,7 +113,7 @@ class FeatureProducts:
         return distances_from_products(form, networks.m, products, squares, differences, networks.dtype)
 
     def _tiles(self) -> MatrixTiles:
-        return MatrixTiles(self.networks, self.first, self.side)
+        return MatrixTiles(self.networks, self.first, self.side, 0)
 
     def sample(self, rows: int, networks: int) -> tuple[Callable[[], Any], float]:
         """

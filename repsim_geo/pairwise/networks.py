@@ -16,6 +16,7 @@ from repsim_geo.embeddings.rdm import no_direction
 from repsim_geo.errors import DegenerateRepresentationError
 from repsim_geo.numerics.centering import center_across, center_columns
 from repsim_geo.numerics.dissimilarities import unit_rows
+from repsim_geo.numerics.tracing import constant
 from repsim_geo.pairwise.sources import Source
 
 # Networks whose widths differ by less than this factor are stacked, the narrower ones with silent units.
@@ -162,6 +163,10 @@ class Networks:
             self._directions(x.to(self.device), self.names[i], 0) for x, i in zip(reps, group, strict=True)
         ]
         x = torch.stack(self._padded(reps))
+        if constant(x):
+            # Born here: there is no need for another of this size.
+            x = x.sub_(x.mean(-2, keepdim=True)) if self.form.centers else x
+            return x.div_(largest_entry(x)) if self.form.scales else x
         x = center_columns(x) if self.form.centers else x
         return x / largest_entry(x) if self.form.scales else x
 
@@ -187,7 +192,8 @@ class Networks:
         )
         total = torch.zeros(d, dtype=torch.float64)
         low, high = (torch.full((d,), edge, dtype=source.dtype) for edge in (torch.inf, -torch.inf))
-        for block in self.blocks(d):
+        # What cannot be sliced is had once.
+        for block in self.blocks(d) if source.sliceable else [slice(0, m)]:
             x = source.rows(block.start, block.stop).cpu()
             _checks.check_finite(x, f"{source.name}, rows {block.start} to {block.stop - 1}")
             total += x.double().sum(0)

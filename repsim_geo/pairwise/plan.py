@@ -26,8 +26,12 @@ DEFAULT_BLOCK = 16
 _ENTRY = {"gram": 2, "squared": 12, "plain": 16, "cosine": 14, "correlation": 14}
 # Buffers of the size of a block that exist at once.
 _BUFFERS, _BUFFERS_OF_DISTANCES = 3, 7
-# Bytes of what is formed between points and distances.
-_BETWEEN = 2**28
+# Bytes of what is formed between points and distances, at least and at most.
+_SOME_BETWEEN, _BETWEEN = 2**26, 2**28
+# Entries of blocks that are worked on together, entry by entry, so that they stay in the cache.
+CACHED_ELEMENTS = 2**18
+# Entries of all distances between inputs from which lengths are chosen; above, they are looked at in blocks.
+_WHOLE = 2**24
 # Numbers that are read at once, however little memory there is.
 _SMALLEST_READ = 2**12
 _NO_ROOM = "not in this memory"
@@ -149,6 +153,11 @@ class Sizes:
         return max(_SMALLEST_READ, min(READ_ELEMENTS, self.budget // (16 * self.itemsize * self.workers)))
 
     @property
+    def whole(self) -> int:
+        """Entries of all distances between inputs that may be held at once, to choose lengths from."""
+        return min(_WHOLE, self.budget // (4 * 8 * _BUFFERS_OF_DISTANCES))
+
+    @property
     def table(self) -> int:
         """Bytes of tables of all pairs, as float64, while they are put together."""
         return 8 * 6 * int(self.pairs + self.n)
@@ -159,6 +168,9 @@ def tiles_route(sizes: Sizes, form: MatrixForm) -> Route:
     m, n, total, item = sizes.m, sizes.n, sum(sizes.widths), sizes.itemsize
     buffers = _BUFFERS if form.kind == "gram" and form.linear else _BUFFERS_OF_DISTANCES
     fixed = sizes.table + 8 * n * m + (total * m * item if sizes.resident else 0)
+    if form.rules or form.units:
+        together = max(1, CACHED_ELEMENTS // m**2)
+        fixed += _BUFFERS_OF_DISTANCES * item * min(sizes.whole, together * m**2)
     room = max(0, sizes.budget - fixed) // (item * sizes.workers)
     wanted = min(_MOST, max(_FEWEST, n * _GOOD_SIDE**2)) if sizes.resident else 2**40
     # A block of n matrices, t by t, in some buffers, and its 2 t rows of all networks.
@@ -172,7 +184,7 @@ def tiles_route(sizes: Sizes, form: MatrixForm) -> Route:
         "tiles",
         float(operations),
         fixed + sizes.workers * item * (n * buffers * side**2 + 2 * total * side),
-        0 if sizes.resident else (1 + blocks) * m * total * item,
+        0 if sizes.resident else int((1 + (blocks + 1) / 2) * m * total * item),
         side,
         tiles=blocks * (blocks + 1) // 2,
         against=against,
@@ -227,7 +239,7 @@ def points_route(sizes: Sizes, entries: int, pair: float, block: int | None) -> 
     """
     point, n = entries * sizes.itemsize, sizes.n
     loaded = sizes.m * max(sizes.widths) * 8
-    fixed = sizes.table + loaded + min(_BETWEEN, 64 * point)
+    fixed = sizes.table + loaded + max(_SOME_BETWEEN, min(_BETWEEN, 64 * point))
     side = DEFAULT_BLOCK if block is None else block
     keep = fixed + n * point + sizes.workers * 2 * side * point <= sizes.budget
     most = max(0, sizes.budget - fixed) // (4 * sizes.workers * max(1, point))

@@ -28,8 +28,6 @@ _FLOAT32_TERMS = 2**13
 _SIDE = 512
 
 
-# Entries of all distance matrices of a group that are held at once to choose lengths from.
-WHOLE_ELEMENTS = 2**24
 # Entries of the differences of pairs of matrices that are formed at once.
 PAIR_ELEMENTS = 2**21
 
@@ -67,12 +65,15 @@ class MatrixTiles:
         The first so many networks are compared with the others; None compares all with all.
     side : int
         Inputs on a side of a block.
+    whole : int
+        Entries of all distances of some networks that may be held at once to choose lengths from.
     """
 
-    def __init__(self, networks: Networks, first: int | None, side: int):
-        self.networks, self.first = networks, first
+    def __init__(self, networks: Networks, first: int | None, side: int, whole: int):
+        self.networks, self.first, self._most = networks, first, whole
         self.form = form = networks.form
         self.blocks = blocks_of(networks.m, side)
+        self._row: tuple[slice, dict[int, Tensor]] | None = None
         groups = range(len(networks.groups))
         # A single block that more than one pass looks at is kept.
         again = len(self.blocks) == 1 and (form.rules or form.units or form.shifted)
@@ -141,8 +142,18 @@ class MatrixTiles:
         return self._whole[group][:, rows, columns]
 
     def _rows(self, group: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
-        x = self.networks.stack(group, rows)
+        # Blocks in one row come after each other: their rows are read once. Other threads may be at another row.
+        row = self._row
+        if row is None or row[0] != rows:
+            self._row = row = (rows, {})
+        kept = row[1]
+        if group not in kept:
+            kept[group] = self.networks.stack(group, rows)
+        x = kept[group]
         return x, x if rows == columns else self.networks.stack(group, columns)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_row": None}
 
     def _typical(self, group: int) -> Tensor:
         """Constant near the entries off the diagonal, of the first inputs; shape (networks, 1, 1)."""
@@ -157,7 +168,7 @@ class MatrixTiles:
     ) -> dict[LengthScale, Tensor]:
         m, members = self.networks.m, self.networks.groups[group]
         whole = [(slice(0, m), slice(0, m))]
-        blocks = whole if len(members) * m * m <= WHOLE_ELEMENTS else self.blocks
+        blocks = whole if len(members) * m * m <= self._most else self.blocks
         lengths = {}
         for rule in rules:
             try:
@@ -346,7 +357,7 @@ def _times(block: Block) -> int:
 
 
 def products_of_all(flat: Tensor) -> Tensor:
-    """Inner products of all rows (n, q) in float64, shape (n, n); of many rows only the upper half is formed."""
+    """Inner products of all rows (n, q) in float64, shape (n, n); of many only the upper half is formed."""
     n = len(flat)
     if n <= 2 * _SIDE:
         return _products(flat, flat)

@@ -186,6 +186,13 @@ def test_the_plan_is_printed(capsys):
     assert "memory budget 300 kB; about" in shown
 
 
+@every
+def test_the_plan_leaves_gradients_alone(route):
+    x = REPS[0].clone().requires_grad_()
+    rg.pairwise([x, *REPS[1:]], **WORK[route], explain=True).sum().backward()
+    assert float(x.grad.norm()) > 0
+
+
 def test_errors_name_the_network_and_the_rows(tmp_path):
     bad = REPS[3].clone()
     bad[17, 2] = torch.nan

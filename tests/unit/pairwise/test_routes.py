@@ -74,7 +74,7 @@ def on_disk(reps, folder):
 @pytest.mark.parametrize("first", [None, 3])
 def test_blocks_of_inputs(metric, seed, side, first):
     reps = networks(seed, m=8 if side == 1 else 30)
-    got = MatrixTiles(prepared(reps, metric), first, side).all_distances(JOBS)
+    got = MatrixTiles(prepared(reps, metric), first, side, 2000).all_distances(JOBS)
     expected = from_points(reps, metric)[:first, first:]
     torch.testing.assert_close(got, expected, rtol=0, atol=2e-13)
 
@@ -107,10 +107,11 @@ def test_networks_on_disk(metric, route, tmp_path, monkeypatch):
     plan = importlib.import_module("repsim_geo.pairwise.plan")
     monkeypatch.setattr(plan, "READ_ELEMENTS", 200)
     monkeypatch.setattr(plan, "_SMALLEST_READ", 200)
-    monkeypatch.setattr(importlib.import_module("repsim_geo.pairwise.tiles"), "WHOLE_ELEMENTS", 1000)
+    monkeypatch.setattr(plan, "_WHOLE", 1000)
     reps = networks(5)
     files = on_disk(reps, tmp_path)
-    memory = "200kB" if route == "tiles" else None
+    form = metric.matrix_form()
+    memory = ("300kB" if form.rules or form.units else "200kB") if route == "tiles" else None
     assert route != "tiles" or rg.plan_pairwise(files, metric, memory=memory, route=route).route.tiles > 1
     got = rg.pairwise(files, metric, route=route, memory=memory)
     torch.testing.assert_close(got, from_points(reps, metric), rtol=0, atol=5e-13)
