@@ -12,6 +12,7 @@ help:
 	@echo "make demo    compare trained networks, draw the pictures"
 	@echo "make test    run the tests and the examples in the docs"
 	@echo "make verification  write docs/verification.md: who keeps which law"
+	@echo "make bench   run the short benchmarks, write docs/performance.md; some minutes"
 	@echo "make lint    check style, types and who imports whom"
 	@echo "make clean   remove all that make has made, .venv too"
 
@@ -24,6 +25,9 @@ test:
 verification:
 	@$(IN_VENV) python docs/make_verification.py --write $(ARGS)
 
+bench:
+	@$(IN_VENV) python benchmarks/report.py $(ARGS)
+
 lint:
 	$(IN_VENV) ruff check .
 	$(IN_VENV) ruff format --check .
@@ -34,4 +38,4 @@ clean:
 	rm -rf .venv demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test verification lint clean
+.PHONY: help demo test verification bench lint clean

@@ -3,6 +3,7 @@ What a Fréchet mean, clusters and a permutation test cost, beside other librari
 
     python benchmarks/means.py                     everything (a minute)
     python benchmarks/means.py --only spd          workloads whose name contains the word
+    python benchmarks/means.py --quick             fewer cases, in fewer rounds
 
 Ratios are processor time of the peer over that of repsim_geo, on one thread, candidates interleaved, fastest
 round; "noise" is the same call of repsim_geo under two names. All candidates have to agree, or the script
@@ -11,65 +12,19 @@ stops. pyriemann and geomstats are left out where they are not installed.
 
 from __future__ import annotations
 
-import os
+import timing
 
-os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+# isort: split
 
-import argparse
 import importlib
 import importlib.util
-import time
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from timing import Candidates, Row, compare, installed, random, same
 
 import repsim_geo as rg
-
-Candidates = dict[str, Callable[[], Any]]
-
-
-def random(*size: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def fastest(candidates: Candidates, rounds: int) -> dict[str, float]:
-    """Seconds of the processor, of the fastest round."""
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(rounds):  # interleaved, so that a busy moment hits all of them
-        for name, call in candidates.items():
-            start = time.process_time()
-            call()
-            times[name].append(time.process_time() - start)
-    return {name: min(taken) for name, taken in times.items()}
-
-
-def compare(
-    title: str, ours: Callable[[], Any], peers: Candidates, targets: dict[str, float], rounds: int = 5
-):
-    """Print how often longer each peer takes."""
-    print(f"{title}; {torch.get_num_threads()} thread, fastest of {rounds} rounds")
-    seconds = fastest({"ours": ours, **peers, "again": ours}, rounds)
-    for name in peers:
-        goal = f"   (to reach: {targets[name]:g})" if name in targets else ""
-        print(f"  {name:44s} {seconds[name] / seconds['ours']:8.2f}{goal}")
-    print(f"  {'noise':44s} {seconds['again'] / seconds['ours']:8.2f}\n")
-
-
-def same(name: str, got: Any, expected: Any, tol: float) -> None:
-    error = float(np.abs(np.asarray(got) - np.asarray(expected)).max() / np.abs(np.asarray(expected)).max())
-    if not error <= tol:
-        raise SystemExit(f"{name} gives another answer: relative difference {error:.2g}")
-
-
-def installed(name: str) -> bool:
-    found = importlib.util.find_spec(name) is not None
-    if not found:
-        print(f"  {name} is not installed: left out")
-    return found
-
 
 # ---------------------------------------------------------------------- means
 
@@ -96,13 +51,13 @@ def pyriemann_mean(x: np.ndarray, tol: float) -> np.ndarray:
 
 def geomstats_mean(x: np.ndarray, tol: float) -> np.ndarray:
     # Its criterion is the squared length of the gradient, relative to the dimension.
-    spd = importlib.import_module("geomstats.geometry.spd_matrices").SPDMatrices(x.shape[-1])
-    mean = importlib.import_module("geomstats.learning.frechet_mean").FrechetMean(spd)
+    spd = timing.geomstats("geometry.spd_matrices").SPDMatrices(x.shape[-1])
+    mean = timing.geomstats("learning.frechet_mean").FrechetMean(spd)
     mean.set(max_iter=500, epsilon=tol**2 / spd.dim)
     return mean.fit(x).estimate_
 
 
-def spd(tol: float = 1e-10) -> None:
+def spd(quick: bool, tol: float = 1e-10) -> None:
     manifold = rg.AffineInvariantSPD()
     cases = {
         "near the identity, N=20 p=16": covariances(20, 16, 1.0),
@@ -110,7 +65,7 @@ def spd(tol: float = 1e-10) -> None:
         "of networks, N=20 p=16": of_networks(20, 16, 64, 1.0),
         "of networks, N=30 p=64": of_networks(30, 64, 128, 1.0),
     }
-    for title, x in cases.items():
+    for title, x in list(cases.items())[1::2] if quick else cases.items():
         arrays = x.numpy()
 
         def relative(x: torch.Tensor = x) -> float:
@@ -132,15 +87,17 @@ def spd(tol: float = 1e-10) -> None:
             same(name, peer(), mean.mean_, 1e-8)
         compare(
             f"SPD mean {title} spread {float(mean.variance_.sqrt()):.1f}, gradient norm "
-            f"{float(mean.gradient_norm_):.0e}, {mean.n_iter_} outer iterations (to reach: 4)",
+            f"{float(mean.gradient_norm_):.0e}",
             ours,
             peers,
             {"pyriemann": 1.8, "geomstats": 2.2},
+            3 if quick else 5,
+            more=[Row("outer iterations", mean.n_iter_, 4, at_most=True)],
         )
 
 
-def cka(n: int = 20, m: int = 500, d: int = 64) -> None:
-    for title, shared in (("alike", 1.0), ("unrelated", 0.0)):
+def cka(quick: bool, n: int = 20, m: int = 500, d: int = 64) -> None:
+    for title, shared in (("alike", 1.0),) if quick else (("alike", 1.0), ("unrelated", 0.0)):
         cka_of(title, list(shared * random(1, m, d) + random(n, m, d, seed=1)))
 
 
@@ -181,20 +138,23 @@ def cka_of(title: str, reps: list[torch.Tensor]) -> None:
     same("the flow", karcher(), mean.mean_, 1e-8)
     points = torch.stack([metric.embed(x) for x in reps])
     same("the mean from cosines", from_cosines().combine(points), mean.mean_, 1e-6)
+    title = f"AngularCKA mean of {title} activations, N={n} m={m} d={d}"
+    flow = f"Karcher flow on vectors of m^2, {taken[0]} steps"
     compare(
-        f"AngularCKA mean of {title} activations, N={n} m={m} d={d}, {mean.n_iter_} iterations "
-        f"(to reach: 3), the flow {taken[0]}",
+        f"{title}, from points",
         ours,
-        {"Karcher flow on vectors of m^2": karcher},
-        {"Karcher flow on vectors of m^2": 60},
+        {flow: karcher},
+        {},
         rounds=3,
+        more=[Row("iterations", mean.n_iter_, 3, at_most=True)],
     )
     compare(
-        f"the same from the cosines of pairwise, {from_cosines().n_iter_} iterations, no point formed",
+        f"{title}, from the cosines of pairwise",
         from_cosines,
-        {"Karcher flow on vectors of m^2": karcher},
-        {"Karcher flow on vectors of m^2": 60},
+        {flow: karcher},
+        {flow: 60},
         rounds=3,
+        more=[Row("iterations", from_cosines().n_iter_, 3, at_most=True)],
     )
 
 
@@ -213,8 +173,8 @@ def procrustes(x: np.ndarray, tol: float) -> np.ndarray:
     return mean
 
 
-def shapes() -> None:
-    for n, m, p, noise in ((20, 100, 8, 0.3), (20, 100, 8, 1.5), (20, 500, 64, 0.5)):
+def shapes(quick: bool) -> None:
+    for n, m, p, noise in ((20, 100, 8, 0.3), (20, 100, 8, 1.5), (20, 500, 64, 0.5))[: 1 if quick else 3]:
         metric = rg.SizeAndShape(p=p)
         x = metric.embed(random(1, m, p) + noise * random(n, m, p, seed=1))
         arrays = x.numpy()
@@ -234,7 +194,7 @@ def shapes() -> None:
 # ---------------------------------------------------------------------- estimators
 
 
-def clusters(n: int = 90, p: int = 8, k: int = 3) -> None:
+def clusters(quick: bool, n: int = 90, p: int = 8, k: int = 3) -> None:
     manifold = rg.AffineInvariantSPD()
     centers = covariances(k, p, 3.0)
     u = random(n, p, p, seed=1)
@@ -256,10 +216,11 @@ def clusters(n: int = 90, p: int = 8, k: int = 3) -> None:
             means = [rg.FrechetMean(manifold).fit(x[torch.from_numpy(labels == j)]).mean_ for j in range(k)]
 
     same("the loop", loop(), ours(), 1e-8)
-    compare(f"k-means on SPD, n={n} p={p} k={k}", ours, {"Lloyd, one distance at a time": loop}, {}, rounds=3)
+    rounds = 1 if quick else 3
+    compare(f"k-means on SPD, n={n} p={p} k={k}", ours, {"Lloyd, one distance at a time": loop}, {}, rounds)
 
 
-def energy(n: int = 40, n_permutations: int = 999) -> None:
+def energy(quick: bool, n: int = 40, n_permutations: int = 999) -> None:
     x = random(n, 5)
     x[: n // 2] += 0.5
     d = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
@@ -286,16 +247,5 @@ def energy(n: int = 40, n_permutations: int = 999) -> None:
 WORKLOADS = {"spd": spd, "cka": cka, "shapes": shapes, "clusters": clusters, "energy": energy}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Means, clusters and permutations beside peers.")
-    parser.add_argument("--only", default="", help="workloads whose name contains this")
-    only = parser.parse_args().only
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore", DeprecationWarning)
-    for name, workload in WORKLOADS.items():
-        if only in name:
-            workload()
-
-
 if __name__ == "__main__":
-    main()
+    timing.main(WORKLOADS, "Means, clusters and permutations beside peers.")

@@ -13,23 +13,23 @@ at fault is repaired here.
 
 from __future__ import annotations
 
-import os
+import timing
 
-os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+# isort: split
 
-import argparse
 import importlib.util
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import geoopt
 import torch
+from timing import Candidates, Record, Row, interleaved, keep, random
 
 import repsim_geo as rg
+from repsim_geo.manifolds.lengths import length
 from repsim_geo.optim import minimize
-from repsim_geo.optim.objective import length
+from repsim_geo.optim.parallel_adam import ParallelAdam
 
 GOAL, MOST = 4e-10, 600
 
@@ -40,10 +40,6 @@ class Run(NamedTuple):
     evaluations: int
     gradient_norm: float
     value: float
-
-
-def random(*size: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def ours(manifold: Any, fun: Function, start: torch.Tensor, method: str) -> Run:
@@ -101,32 +97,37 @@ def compare(
     methods = ["lbfgs", "steepest_descent"]
     if importlib.util.find_spec("pymanopt") is not None:
         methods += ["conjugate_gradient", "trust_region"]
-    candidates: dict[str, Callable[[], Run]] = {m: lambda m=m: ours(manifold, fun, start, m) for m in methods}
+    candidates: Candidates = {m: lambda m=m: ours(manifold, fun, start, m) for m in methods}
     candidates["lbfgs on geoopt's manifold"] = lambda: ours(own, own_fun, start, "lbfgs")
     for name, make in GEOOPT.items():
         candidates[f"geoopt: {name}"] = lambda make=make: theirs(own, own_fun, start, make)
     candidates["again"] = candidates["lbfgs"]
-    runs: dict[str, Run] = {}
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(rounds):  # interleaved, so that a busy moment hits all of them
-        for name, call in candidates.items():
-            before = time.process_time()
-            runs[name] = call()
-            times[name].append(time.process_time() - before)
-    base, best = min(times["lbfgs"]), runs["lbfgs"].value
+    candidates["lbfgs"]()  # what is loaded or compiled once
+    done = interleaved(candidates, rounds)
+    base, best = done["lbfgs"].seconds, done["lbfgs"].result.value
     print(f"{title}; {torch.get_num_threads()} thread, fastest of {rounds} rounds, lbfgs {1e3 * base:.0f} ms")
     print(f"  {'':36s} evaluations  gradient norm  value above lbfgs   time ratio")
-    for name, run in runs.items():
+    for name, (seconds, run) in done.items():
         print(
             f"  {name:36s} {run.evaluations:11d}  {run.gradient_norm:13.1e}  {run.value - best:16.1e}"
-            f"  {min(times[name]) / base:11.2f}"
+            f"  {seconds / base:11.2f}"
         )
-    print()
+    print(flush=True)
+    rows = [
+        Row(
+            f"{name}, {'to' if run.gradient_norm <= GOAL else 'stopped at'} {run.gradient_norm:.0e}",
+            seconds / base,
+        )
+        for name, (seconds, run) in done.items()
+        if name not in ("lbfgs", "again")
+    ]
+    noise = done["again"].seconds / base
+    keep(Record(f"minimum: {title}, gradient norm", rounds=rounds, rows=rows, noise=noise), shown=False)
 
 
-def spd(p: int = 8, n: int = 10) -> None:
+def spd(quick: bool, p: int = 8, n: int = 10) -> None:
     ours_, own = rg.AffineInvariantSPD(), geoopt.SymmetricPositiveDefinite()
-    for spread in (1.0, 3.0):
+    for spread in (1.0,) if quick else (1.0, 3.0):
         a = random(n, p, p)
         points = torch.linalg.matrix_exp((a + a.mT) / 2 / p**0.5 * spread)
         start = points.mean(0)
@@ -139,13 +140,14 @@ def spd(p: int = 8, n: int = 10) -> None:
             d2 = own.dist(x[..., None, :, :], points).square()
             return (1 + d2).sqrt().sum(-1) + 0.1 * torch.logdet(x)
 
-        compare(f"robust SPD mean with logdet, p={p} n={n} spread {spread}", ours_, own, fun, own_fun, start)
+        title = f"robust SPD mean with logdet, p={p} n={n} spread {spread}"
+        compare(title, ours_, own, fun, own_fun, start, rounds=1 if quick else 3)
 
 
-def sphere(m: int = 50) -> None:
+def sphere(quick: bool, m: int = 50) -> None:
     ours_, own = rg.UnitSphere(1), geoopt.Sphere()
     start = ours_.projx(random(m))
-    for condition in (1, 2):
+    for condition in (1,) if quick else (1, 2):
         d = torch.logspace(0, condition, m, dtype=torch.float64)
 
         def fun(x: torch.Tensor, d: torch.Tensor = d) -> torch.Tensor:
@@ -154,7 +156,7 @@ def sphere(m: int = 50) -> None:
         compare(f"least eigenvector, m={m}, condition 1e{condition}", ours_, own, fun, fun, start)
 
 
-def gram(m: int = 12) -> None:
+def gram(quick: bool, m: int = 12) -> None:
     """A Gram matrix near a target, entries of very different weight."""
     ours_ = rg.UnitSphere(1)
     x, y = random(m, m), random(m, m, seed=5)
@@ -164,10 +166,18 @@ def gram(m: int = 12) -> None:
     def fun(x: torch.Tensor) -> torch.Tensor:
         return ((x - target).square() * weight).sum(-1)
 
-    compare(f"weighted Gram matrix, m={m}, condition 1e3", ours_, geoopt.Sphere(), fun, fun, start, rounds=2)
+    compare(
+        f"weighted Gram matrix, m={m}, condition 1e3",
+        ours_,
+        geoopt.Sphere(),
+        fun,
+        fun,
+        start,
+        rounds=1 if quick else 2,
+    )
 
 
-def batch(k: int = 20) -> None:
+def batch(quick: bool, k: int = 20) -> None:
     """Many starts together and one after the other."""
     manifold = rg.AffineInvariantSPD()
     a = random(10, 8, 8)
@@ -177,36 +187,48 @@ def batch(k: int = 20) -> None:
     def fun(x: torch.Tensor) -> torch.Tensor:
         return (1 + manifold.dist2(x[..., None, :, :], points)).sqrt().sum(-1)
 
-    taken = {}
-    for _ in range(2):
-        for name, call in {
-            "together": lambda: minimize(manifold, fun, starts, pointwise=True),
-            "one by one": lambda: [minimize(manifold, fun, x) for x in starts],
-            "again": lambda: minimize(manifold, fun, starts, pointwise=True),
-        }.items():
-            before = time.process_time()
-            call()
-            taken[name] = time.process_time() - before
-    print(f"{k} starts of lbfgs, SPD p=8; {torch.get_num_threads()} thread, second round")
-    for name in ("one by one", "again"):
-        print(f"  {name:36s} {taken[name] / taken['together']:8.2f}")
-    print()
+    timing.compare(
+        f"{k} starts of lbfgs together, SPD p=8",
+        lambda: minimize(manifold, fun, starts, pointwise=True),
+        {"one by one": lambda: [minimize(manifold, fun, x) for x in starts]},
+        {},
+        rounds=1 if quick else 3,
+    )
 
 
-PROBLEMS = {"spd": spd, "sphere": sphere, "gram": gram, "batch": batch}
+def adam(quick: bool, count: int = 500, p: int = 16, steps: int = 20) -> None:
+    """Steps with given Euclidean gradients: what is left is the optimizer's own work."""
+    a, g = random(count, p, p), random(count, p, p, seed=1)
+    start = torch.linalg.matrix_exp((a + a.mT) / (2 * p) ** 0.5 / 2)
+    gradient = (g + g.mT) / 2 / p
+
+    def run(manifold: Any, optimizer: Callable[..., Any]) -> torch.Tensor:
+        x = geoopt.ManifoldParameter(start.clone(), manifold=manifold)
+        x.grad = gradient.clone()
+        stepper = optimizer([x], lr=0.01)
+        for _ in range(steps):
+            stepper.step()
+        return x.detach()
+
+    own = geoopt.SymmetricPositiveDefinite()
+    timing.compare(
+        f"{steps} steps of Adam, SPD p={p} B={count}",
+        lambda: run(rg.AffineInvariantSPD(), ParallelAdam),
+        {"geoopt's, on its manifold": lambda: run(own, geoopt.optim.RiemannianAdam)},
+        {"geoopt's, on its manifold": 3},
+        rounds=3 if quick else 7,
+        tol=1e-5,
+    )
+
+
+PROBLEMS = {"spd": spd, "sphere": sphere, "gram": gram, "batch": batch, "adam": adam}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Minima on manifolds, beside geoopt's optimizers.")
-    parser.add_argument("--only", default="", help="problems whose name contains this")
-    only = parser.parse_args().only
-    torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     # A tensor that requires grad reaches scipy in geoopt 0.5.1.
     torch.Tensor.__array__ = lambda self, dtype=None: self.detach().numpy()
-    for name, workload in PROBLEMS.items():
-        if only in name:
-            workload()
+    timing.main(PROBLEMS, "Minima on manifolds, beside geoopt's optimizers.")
 
 
 if __name__ == "__main__":

@@ -200,11 +200,11 @@ class _Work:
         sizes, form = self.sizes, self.form
         if form is None:
             source = self.sources[0]
-            entries = PreparedPairs([source], self.metric, None, 1, keep=True).entries
-            return [points_route(sizes, entries, self.metric.pair_flops(sizes.m, max(sizes.widths)), block)]
+            point = PreparedPairs([source], self.metric, None, 1, keep=True).point
+            return [points_route(sizes, point, self.metric.pair_flops(sizes.m, max(sizes.widths)), block)]
         tiles = tiles_route(sizes, form)
         # Points are whole matrices, where blocks make do with halves.
-        points = points_route(sizes, sizes.m**2, 2 * tiles.flops / max(1, sizes.pairs), block)
+        points = points_route(sizes, (sizes.m, sizes.m), 2 * tiles.flops / max(1, sizes.pairs), block)
         return [features_route(sizes, form), tiles, points] if form.linear else [tiles, points]
 
     def _what(self) -> str:

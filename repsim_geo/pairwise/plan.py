@@ -13,7 +13,7 @@ from repsim_geo.embeddings.matrix_form import UNBIASED, MatrixForm
 from repsim_geo.pairwise.networks import READ_ELEMENTS
 
 # Entries of the blocks of all networks together: no fewer, for speed, and no more where nothing is gained.
-_FEWEST, _MOST = 2**21, 2**27
+_FEWEST, _MOST = 2**19, 2**27
 # Inputs on a side of a block with which matrix products are fast, and fewest that make sense.
 _GOOD_SIDE, _SMALLEST_SIDE = 256, 16
 # Units on a side of a cross-product of units: with which products are fast, in memory, and where wider ones
@@ -25,7 +25,7 @@ DEFAULT_BLOCK = 16
 # Operations that an entry of a matrix costs, besides matrix products.
 _ENTRY = {"gram": 2, "squared": 12, "plain": 16, "cosine": 14, "correlation": 14}
 # Buffers of the size of a block that exist at once.
-_BUFFERS, _BUFFERS_OF_DISTANCES = 3, 7
+_BUFFERS, _BUFFERS_OF_DISTANCES = 3, 9
 # Bytes of what is formed between points and distances, at least and at most.
 _SOME_BETWEEN, _BETWEEN = 2**26, 2**28
 # Entries of blocks that are worked on together, entry by entry, so that they stay in the cache.
@@ -223,40 +223,45 @@ def features_route(sizes: Sizes, form: MatrixForm) -> Route:
     )
 
 
-def points_route(sizes: Sizes, entries: int, pair: float, block: int | None) -> Route:
+def points_route(sizes: Sizes, point: tuple[int, ...], pair: float, block: int | None) -> Route:
     """
     Route through points.
 
     Parameters
     ----------
     sizes : Sizes
-    entries : int
-        Of what is prepared of a network.
+    point : tuple of int
+        Shape of what is prepared of a network.
     pair : float
         Operations of a distance; nan if nobody knows.
     block : int, optional
         Networks on a side of a tile.
     """
-    point, n = entries * sizes.itemsize, sizes.n
-    loaded = sizes.m * max(sizes.widths) * 8
-    fixed = sizes.table + loaded + max(_SOME_BETWEEN, min(_BETWEEN, 64 * point))
-    side = DEFAULT_BLOCK if block is None else block
-    keep = fixed + n * point + sizes.workers * 2 * side * point <= sizes.budget
-    most = max(0, sizes.budget - fixed) // (4 * sizes.workers * max(1, point))
-    side = min(side, n) if keep or block is not None else max(1, min(side, most))
-    against = "" if keep or most >= 1 or block is not None else _NO_ROOM
+    n, one = sizes.n, math.prod(point) * sizes.itemsize
+    # A network as it is read and prepared, and what is formed of a pair: at most a square matrix.
+    fixed = sizes.table + 3 * sizes.m * max(sizes.widths) * sizes.itemsize + _SOME_BETWEEN
+    of_pair = 32 * min(math.prod(point), point[-1] ** 2)
+
+    def needed(side: int, keep: bool) -> int:
+        # Stacks of both sides, and what distances are taken of in float64.
+        tile = side * (4 if keep else 6) * one * 8 // sizes.itemsize + min(_BETWEEN, of_pair * side**2)
+        return int(fixed + (n * one if keep else 0) + sizes.workers * tile)
+
+    sides = [DEFAULT_BLOCK, 8, 4, 2, 1] if block is None else [int(block)]
+    ways = [(side, keep) for keep in (True, False) for side in (min(side, n) for side in sides)]
+    fitting = [way for way in ways if needed(*way) <= sizes.budget]
+    side, keep = fitting[0] if fitting else ways[-1]
     rows = math.ceil(n / side)
-    copies = 2 * side if keep else 4 * side
     passes = 1 if keep else (rows + 1) / 2 + 1
     return Route(
         "points",
         sizes.pairs * pair,
-        int(fixed + (n * point if keep else 0) + sizes.workers * copies * point),
+        needed(side, keep),
         0 if sizes.resident else int(passes * sizes.m * sum(sizes.widths) * sizes.itemsize),
         side,
         keep,
         rows * (rows + 1) // 2 if sizes.first is None else rows * rows,
-        against,
+        "" if fitting else _NO_ROOM,
     )
 
 

@@ -51,14 +51,14 @@ class PreparedPairs:
         self._row: tuple[slice, list[Tensor]] | None = None
 
     @property
-    def entries(self) -> int:
-        """Numbers that a prepared network consists of."""
-        return (self._prepared(0) if self._kept is None else self._kept[0]).numel()
+    def point(self) -> tuple[int, ...]:
+        """Shape of a prepared network."""
+        return tuple((self._prepared(0) if self._kept is None else self._kept[0]).shape)
 
     @property
     def one_thread(self) -> bool:
         """Whether decompositions are so small that several threads would only wait for each other."""
-        return (self._prepared(0) if self._kept is None else self._kept[0]).shape[-1] <= _SMALL
+        return self.point[-1] <= _SMALL
 
     @property
     def tiles(self) -> list[tuple[slice, slice]]:

@@ -142,7 +142,7 @@ class MatrixTiles:
         return self._whole[group][:, rows, columns]
 
     def _rows(self, group: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
-        # Blocks in one row come after each other: their rows are read once. Other threads may be at another row.
+        # Blocks in one row come after each other: rows are read once. Other threads may be at another row.
         row = self._row
         if row is None or row[0] != rows:
             self._row = row = (rows, {})
