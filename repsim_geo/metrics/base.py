@@ -181,6 +181,22 @@ class RepresentationMetric:
         """
         return math.nan
 
+    def cloud_form(self, widest: int) -> MatrixForm | None:
+        """
+        Form of the Gram matrix of activations, if distances are those after the best rotation.
+
+        Parameters
+        ----------
+        widest : int
+            Units of the widest network.
+
+        Returns
+        -------
+        MatrixForm or None
+            Then all that counts are the singular values of ``x'y``, and no network needs to be in memory.
+        """
+        return None
+
     def matrix_form(self) -> MatrixForm | None:
         """
         How points are (m, m) matrices made entry by entry, if they are: then none needs to be whole.
@@ -345,6 +361,10 @@ class ScaledMetric(RepresentationMetric):
     def prepare(self, x: Any) -> Tensor:
         """What the metric inside prepares."""
         return self._inside.prepare(x)
+
+    def cloud_form(self, widest: int) -> MatrixForm | None:
+        """That of the metric inside."""
+        return self._inside.cloud_form(widest)
 
     def matrix_form(self) -> MatrixForm | None:
         """That of the metric inside."""

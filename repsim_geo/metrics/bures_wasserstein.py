@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from repsim_geo.embeddings.activations import ToWidth
+from repsim_geo.embeddings.matrix_form import DOUBLE, MatrixForm
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.linear import Linear
 from repsim_geo.manifolds.bures import BuresWassersteinSPD
@@ -80,6 +81,11 @@ class BuresWasserstein(SecondMoments, BuresWassersteinSPD):
         other = copy.copy(self)
         other._width = min(reps[0].shape[-2] - 1, max(x.shape[-1] for x in reps))
         return other
+
+    def cloud_form(self, widest: int) -> MatrixForm | None:
+        """Gram matrix of the linear kernel, if no axis is left out."""
+        plain = self._has_features() and self.p is None
+        return MatrixForm("gram", self.embedding.kernel, DOUBLE, unit=False) if plain else None
 
     def pair_flops(self, m: int, d: int) -> float:
         """Cross-product of features, and its singular values."""

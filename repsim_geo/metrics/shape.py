@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from repsim_geo._checks import check_count
 from repsim_geo._warnings import warn_user
 from repsim_geo.embeddings.activations import Center, ToWidth, Unit, Whiten, Whitened
+from repsim_geo.embeddings.matrix_form import DOUBLE, MatrixForm
 from repsim_geo.errors import DegenerateRepresentationWarning, ShapeError
 from repsim_geo.invariances import AFFINE, ORTHOGONAL, SCALE, TRANSLATION, Invariance, closure
+from repsim_geo.kernels.linear import Linear
 from repsim_geo.manifolds.actions import Orthogonal, SpecialOrthogonal
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.quotient import Quotient
@@ -63,6 +65,12 @@ class _Shape(RepresentationMetric):
         if self.whiten == 1:
             check_room_to_whiten(*x.shape[-2:], self.p, f"{type(self).__name__}(whiten=1)")
         return x
+
+    def cloud_form(self, widest: int) -> MatrixForm | None:
+        """Gram matrix of the linear kernel, without whitening and if no axis is left out."""
+        keeps_all = self.p is None or self._keeps_all or self.p >= widest
+        plain = self.whiten == 0 and self.reflections and keeps_all
+        return MatrixForm("gram", Linear(), DOUBLE, self._unit) if plain else None
 
     def pair_flops(self, m: int, d: int) -> float:
         """Cross-product, and its singular values."""

@@ -16,6 +16,8 @@ from torch import Tensor
 from repsim_geo import _checks
 from repsim_geo.embeddings.matrix_form import MatrixForm
 from repsim_geo.errors import ShapeError
+from repsim_geo.numerics.tracing import constant
+from repsim_geo.pairwise.cross_products import CrossProducts
 from repsim_geo.pairwise.features import FeatureProducts
 from repsim_geo.pairwise.jobs import Jobs, threads, workers_here
 from repsim_geo.pairwise.networks import Networks
@@ -31,6 +33,7 @@ from repsim_geo.pairwise.plan import (
     tiles_route,
 )
 from repsim_geo.pairwise.points import PreparedPairs
+from repsim_geo.pairwise.shapes import ShapeProducts
 from repsim_geo.pairwise.sources import Source, as_source
 from repsim_geo.pairwise.store import TileStore
 from repsim_geo.pairwise.tiles import MatrixTiles
@@ -199,13 +202,23 @@ class _Work:
     def _routes(self, block: int | None) -> list[Route]:
         sizes, form = self.sizes, self.form
         if form is None:
-            source = self.sources[0]
-            point = PreparedPairs([source], self.metric, None, 1, keep=True).point
-            return [points_route(sizes, point, self.metric.pair_flops(sizes.m, max(sizes.widths)), block)]
+            point = PreparedPairs(self.sources[:1], self.metric, None, 1, keep=True).point
+            widest = max(sizes.widths)
+            points = points_route(sizes, point, self.metric.pair_flops(sizes.m, widest), block)
+            if self._cloud is None:
+                return [points]
+            return [points, features_route(sizes, self._cloud, 4.0 * widest**3)]
         tiles = tiles_route(sizes, form)
         # Points are whole matrices, where blocks make do with halves.
         points = points_route(sizes, (sizes.m, sizes.m), 2 * tiles.flops / max(1, sizes.pairs), block)
         return [features_route(sizes, form), tiles, points] if form.linear else [tiles, points]
+
+    @cached_property
+    def _cloud(self) -> MatrixForm | None:
+        """Form of clouds of points, if only rotations go unnoticed, and there are no derivatives."""
+        if any(s.resident is not None and not constant(s.resident) for s in self.sources):
+            return None
+        return self.metric.cloud_form(max(self.sizes.widths))
 
     def _what(self) -> str:
         n, first, m = self.sizes.n, self.first, self.sizes.m
@@ -232,17 +245,18 @@ class _Work:
         }
 
     @cached_property
-    def engine(self) -> MatrixTiles | FeatureProducts | PreparedPairs:
+    def engine(self) -> MatrixTiles | CrossProducts | PreparedPairs:
         """Object that computes the tiles of the route."""
-        route, first, form = self.plan.route, self.first, self.form
+        route, first, metric, form = self.plan.route, self.first, self.metric, self.form or self._cloud
         if route.name == "points" or form is None:
-            sources, metric = self.sources, self.metric
-            return PreparedPairs(sources, metric, first, route.size, keep=route.keep, device=self.device)
+            return PreparedPairs(self.sources, metric, first, route.size, keep=route.keep, device=self.device)
         entrywise = route.name == "tiles" and not (form.linear and form.kind == "gram")
         together = max(1, CACHED_ELEMENTS // route.size**2) if entrywise else None
-        networks = Networks(self.sources, self.metric, form, self.device, together, self.sizes.read)
+        networks = Networks(self.sources, metric, form, self.device, together, self.sizes.read)
         if route.name == "tiles":
             return MatrixTiles(networks, first, route.size, self.sizes.whole)
+        if self.form is None:
+            return ShapeProducts(networks, getattr(metric, "_inside", metric), first, route.size)
         return FeatureProducts(networks, first, route.size, tiles_route(self.sizes, form).size)
 
     def result(self, jobs: Jobs) -> Tensor:

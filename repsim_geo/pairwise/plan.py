@@ -191,8 +191,8 @@ def tiles_route(sizes: Sizes, form: MatrixForm) -> Route:
     )
 
 
-def features_route(sizes: Sizes, form: MatrixForm) -> Route:
-    """Route through cross-products of units."""
+def features_route(sizes: Sizes, form: MatrixForm, pair: float = 0.0) -> Route:
+    """Route through cross-products of units; `pair` is what is done with each, in operations."""
     m, n, total, item = sizes.m, sizes.n, sum(sizes.widths), sizes.itemsize
     widest = max(sizes.widths)
     fixed = sizes.table + 8 * n * n + (8 * n * m if form.diagonals_matter else 0)
@@ -214,7 +214,7 @@ def features_route(sizes: Sizes, form: MatrixForm) -> Route:
     passes = math.ceil(total / columns)
     return Route(
         "features",
-        float(m) * (total**2 if sizes.first is None else 2 * total**2 / 4),
+        float(m) * (total**2 if sizes.first is None else 2 * total**2 / 4) + pair * sizes.pairs,
         int(fixed + sizes.workers * (each * columns**2 + rows * columns + read)),
         0 if sizes.resident else (1 + passes) * m * total * item,
         columns,

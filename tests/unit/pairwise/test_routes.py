@@ -2,6 +2,7 @@
 
 import importlib
 
+import geoopt
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,7 @@ import repsim_geo as rg
 from repsim_geo.pairwise.features import FeatureProducts
 from repsim_geo.pairwise.jobs import Jobs
 from repsim_geo.pairwise.networks import Networks
+from repsim_geo.pairwise.shapes import ShapeProducts
 from repsim_geo.pairwise.sources import as_source
 from repsim_geo.pairwise.tiles import MatrixTiles
 
@@ -35,6 +37,7 @@ METRICS = [
     rg.Stress(rescale=True),
     rg.Stress(rg.RBF(rg.Median(lower=True, with_diagonal=True))),
 ]
+SHAPES = [rg.AngularShape(), rg.SizeAndShape(), rg.BuresWasserstein()]
 LINEAR = [metric for metric in METRICS if metric.matrix_form().linear]
 every = pytest.mark.parametrize("metric", METRICS, ids=str)
 linear = pytest.mark.parametrize("metric", LINEAR, ids=str)
@@ -84,10 +87,52 @@ def test_blocks_of_inputs(metric, seed, side, first):
 @pytest.mark.parametrize("columns", [1000, 41, 7])
 @pytest.mark.parametrize("first", [None, 3])
 def test_cross_products_of_units(metric, seed, columns, first, monkeypatch):
-    monkeypatch.setattr(importlib.import_module("repsim_geo.pairwise.features"), "STRIP_COLUMNS", 50)
+    monkeypatch.setattr(importlib.import_module("repsim_geo.pairwise.cross_products"), "STRIP_COLUMNS", 50)
     reps = networks(seed, m=90)
     got = FeatureProducts(prepared(reps, metric), first, columns, 40).all_distances(JOBS)
     torch.testing.assert_close(got, from_points(reps, metric)[:first, first:], rtol=0, atol=2e-13)
+
+
+@pytest.mark.parametrize("metric", SHAPES, ids=str)
+@pytest.mark.parametrize("columns", [1000, 41, 7])
+@pytest.mark.parametrize("first", [None, 3])
+def test_shapes_from_cross_products(metric, columns, first, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("repsim_geo.pairwise.cross_products"), "STRIP_COLUMNS", 50)
+    for seed in range(3):
+        reps = networks(seed, m=60)
+        resolved = metric.resolve(reps)
+        sources = [as_source(x, f"reps[{i}]") for i, x in enumerate(reps)]
+        clouds = Networks(sources, resolved, resolved.cloud_form(41))
+        got = ShapeProducts(clouds, resolved, first, columns).all_distances(JOBS)
+        expected = rg.pairwise(reps, metric, route="points")[:first, first:]
+        torch.testing.assert_close(got, expected, rtol=0, atol=1e-11 * (1 + float(expected.max())))
+
+
+@pytest.mark.parametrize("metric", [*SHAPES, geoopt.Scaled(rg.AngularShape(), 3.0)], ids=str)
+@pytest.mark.parametrize("m", [25, 60])
+def test_shapes_on_disk(metric, m, tmp_path, monkeypatch):
+    """Of networks with more units than inputs too."""
+    plan = importlib.import_module("repsim_geo.pairwise.plan")
+    monkeypatch.setattr(plan, "READ_ELEMENTS", 200)
+    monkeypatch.setattr(plan, "_SMALLEST_READ", 200)
+    reps = networks(3, m=m)
+    expected = rg.pairwise(reps, metric, route="points")
+    for dtype, digits in ((torch.float64, 1e-11), (torch.float32, 1e-5)):
+        files = on_disk([x.to(dtype) for x in reps], tmp_path)
+        assert rg.plan_pairwise(files, metric, memory="3MB").route.name == "features"
+        got = rg.pairwise(files, metric, memory="3MB").double()
+        torch.testing.assert_close(got, expected, rtol=digits, atol=digits * float(expected.max()))
+
+
+def test_shapes_that_leave_axes_out_have_no_such_route():
+    for metric in (
+        rg.AngularShape(p=2),
+        rg.AngularShape(whiten=1.0),
+        rg.SizeAndShape(p=3, reflections=False),
+    ):
+        assert metric.cloud_form(41) is None
+    with pytest.raises(ValueError, match="route must be 'points' for this metric"):
+        rg.pairwise(networks(0), rg.AngularShape(p=2), route="features")
 
 
 @every
