@@ -196,7 +196,11 @@ class _Work:
             budget=as_bytes(memory),
             workers=workers_here(n_jobs),
         )
-        best, rest = chosen(self._routes(block), route, self.sizes.budget)
+        routes = self._routes(block)
+        if route is None and self.form is None and not routes[0].against:
+            # As many operations as through cross-products, and networks are prepared once.
+            route = "points"
+        best, rest = chosen(routes, route, self.sizes.budget)
         self.plan = Plan(self._what(), best, rest, self.sizes.budget)
 
     def _routes(self, block: int | None) -> list[Route]:
