@@ -78,13 +78,36 @@ class Radial(Kernel):
             # Every input sees itself.
             seen = (q.detach() <= -math.log(torch.finfo(q.dtype).eps)).sum((-2, -1))
             if bool((seen == q.shape[-1]).any()):
-                warn_user(
-                    f"with length_scale={self.length_scale} no two inputs resemble each other: the Gram "
-                    "matrix is the identity up to rounding, as it is of any other network. Take a longer "
-                    "scale; the median distance is the default.",
-                    DegenerateRepresentationWarning,
-                )
+                self._warn_blind()
         return q
+
+    def check_resemblance(self, total: Tensor, m: int) -> None:
+        """
+        Warn as the Gram matrix would, where only sums of it are known.
+
+        Parameters
+        ----------
+        total : Tensor, shape (n,)
+            Sums of all squared distances in feature space.
+        m : int
+            Number of inputs.
+
+        Warns
+        -----
+        DegenerateRepresentationWarning
+            No two inputs of a network resemble each other.
+        """
+        off_diagonal = m * (m - 1) - total.detach() / 2
+        if m > 1 and bool((off_diagonal <= m * m * torch.finfo(total.dtype).eps).any()):
+            self._warn_blind()
+
+    def _warn_blind(self) -> None:
+        warn_user(
+            f"with length_scale={self.length_scale} no two inputs resemble each other: the Gram matrix is "
+            "the identity up to rounding, as it is of any other network. Take a longer scale; the median "
+            "distance is the default.",
+            DegenerateRepresentationWarning,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Gram matrix; shape (*batch, m, m)."""

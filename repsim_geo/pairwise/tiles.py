@@ -11,6 +11,7 @@ from torch import Tensor
 from repsim_geo.embeddings.matrix_form import without_diagonal
 from repsim_geo.errors import DegenerateRepresentationError
 from repsim_geo.kernels.length_scales import LengthScale
+from repsim_geo.kernels.radial import Radial
 from repsim_geo.numerics.norms import safe_sqrt, squared_norm
 from repsim_geo.pairwise.lengths import measure
 from repsim_geo.pairwise.matrices import Pairs, Run, added_up, distances_from_products, refuse_nothing
@@ -26,8 +27,6 @@ MUCH_CENTERED = 1e-4
 _FLOAT32_TERMS = 2**13
 # Networks on a side of a block of inner products, of which only the upper half is computed.
 _SIDE = 512
-
-
 # Entries of the differences of pairs of matrices that are formed at once.
 PAIR_ELEMENTS = 2**21
 
@@ -198,6 +197,8 @@ class MatrixTiles:
         """
         form, networks = self.form, self.networks
         sums = self.sums(run)
+        if isinstance(form.kernel, Radial) and form.kind in ("gram", "squared"):
+            form.kernel.check_resemblance(self._total(sums), networks.m)
         first = slice(0, self.first)
         products = form.centering.products(sums.products, sums.rows[first], sums.rows[self.first or 0 :])
         squares = form.centering.squares(sums.squares, sums.rows)
@@ -278,12 +279,23 @@ class MatrixTiles:
 
     def _before(self, sums: Sums) -> Tensor:
         """Squares of the matrices with their diagonals, and with the constant that was taken off."""
+        shift = self._shifts(sums)
+        taken = 2 * shift * sums.rows.sum(-1) + shift.square() * self._entries_in_all
+        return sums.squares + taken + sums.diagonals
+
+    def _total(self, sums: Sums) -> Tensor:
+        """Sums of all entries, with the constant that was taken off."""
+        return sums.rows.sum(-1) + self._shifts(sums) * self._entries_in_all
+
+    def _shifts(self, sums: Sums) -> Tensor:
+        if not self.form.shifted:
+            return torch.zeros_like(sums.squares)
+        return self.networks.sorted([s[:, 0, 0] for s in self._shift if s is not None]).to(sums.squares)
+
+    @property
+    def _entries_in_all(self) -> int:
         m = self.networks.m
-        shift = sums.squares.new_zeros(len(sums.squares))
-        if self.form.shifted:
-            shift = self.networks.sorted([s[:, 0, 0] for s in self._shift if s is not None]).to(shift)
-        count = m * (m - 1) if self.form.centering.hollow else m * m
-        return sums.squares + 2 * shift * sums.rows.sum(-1) + shift.square() * count + sums.diagonals
+        return m * (m - 1) if self.form.centering.hollow else m * m
 
     def sums_of(self, block: Block) -> tuple[Tensor, ...]:
         """

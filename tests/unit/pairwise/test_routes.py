@@ -1,6 +1,7 @@
 """Every route, in pieces of any size, gives the distances of points."""
 
 import importlib
+import warnings
 
 import geoopt
 import numpy as np
@@ -246,6 +247,24 @@ def test_a_network_of_which_nothing_is_left_is_named():
     reps["dead"][7] = 0
     with pytest.raises(rg.DegenerateRepresentationError, match=r"reps\['dead'\]: cosine .* row 7"):
         rg.pairwise(reps, rg.AngularRDM("cosine"))
+
+
+@both
+def test_kernels_that_see_nothing_are_reported(debiased):
+    g = torch.Generator().manual_seed(0)
+    for dtype in (torch.float32, torch.float64):
+        reps = [torch.randn(20, 5, dtype=dtype, generator=g) for _ in range(3)]
+        for length, warns in ((1e-3, True), (3.0, False)):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                metric = rg.AngularCKA(rg.RBF(length), debiased=debiased)
+                try:
+                    rg.pairwise(reps, metric, route="tiles")
+                except rg.DegenerateRepresentationError:
+                    assert debiased
+                    assert warns
+            seen = [w for w in caught if "no two inputs resemble" in str(w.message)]
+            assert bool(seen) == warns
 
 
 def test_inputs_that_leave_little_after_centering_keep_their_digits():
