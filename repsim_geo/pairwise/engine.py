@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -206,8 +207,11 @@ class _Work:
     def _routes(self, block: int | None) -> list[Route]:
         sizes, form = self.sizes, self.form
         if form is None:
-            point = PreparedPairs(self.sources[:1], self.metric, None, 1, keep=True).point
             widest = max(sizes.widths)
+            if self._cloud is None:
+                point = PreparedPairs(self.sources[:1], self.metric, None, 1, keep=True).point
+            else:
+                point = (sizes.m, min(sizes.m - 1, widest))
             points = points_route(sizes, point, self.metric.pair_flops(sizes.m, widest), block)
             if self._cloud is None:
                 return [points]
@@ -241,6 +245,7 @@ class _Work:
             "repsim_geo": __version__,
             "torch": torch.__version__,
             "metric": _described(self.metric),
+            "parameters": _digest(self.metric),
             "networks": [[s.name, list(s.shape), str(s.dtype), s.fingerprint()] for s in self.sources],
             "first": self.first,
             "route": route.name,
@@ -288,6 +293,18 @@ def _seconds(work: Callable[[], Any]) -> float:
 def _described(metric: Any) -> str:
     shown = getattr(metric, "extra_repr", lambda: repr(metric))()
     return f"{type(metric).__name__}({shown})"
+
+
+def _digest(metric: Any) -> str:
+    """Short text that changes with what a metric has learnt, or was given as a tensor."""
+    digest = hashlib.blake2b(digest_size=16)
+    modules = {name: part for name, part in vars(metric).items() if isinstance(part, torch.nn.Module)}
+    modules |= dict(metric.named_children()) if isinstance(metric, torch.nn.Module) else {}
+    for name, module in sorted(modules.items()):
+        for key, value in [*module.named_parameters(), *module.named_buffers()]:
+            digest.update(f"{name}.{key} {tuple(value.shape)} {value.dtype}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy())
+    return digest.hexdigest()
 
 
 class _Repeats(Source):

@@ -133,6 +133,23 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
         rg.pairwise([*REPS[:-1], REPS[-1] + 1e-3], **WORK["points"], store=tmp_path)
 
 
+def test_what_a_metric_has_learnt_makes_another_run(tmp_path):
+    kernel = rg.RBF(learnable=True)
+    rg.pairwise(REPS, rg.AngularCKA(kernel), store=tmp_path / "kernel")
+    with torch.no_grad():
+        kernel.log_factor += 0.1
+    with pytest.raises(ValueError, match="parameters was"):
+        rg.pairwise(REPS, rg.AngularCKA(kernel), store=tmp_path / "kernel")
+    eye = torch.eye(60, dtype=torch.float64)
+    for noise, expected in ((eye, None), (eye, None), (2 * eye + 0.1, ValueError)):
+        metric = rg.AngularRDM(whitened=True, noise_covariance=noise)
+        if expected is None:
+            rg.pairwise(REPS, metric, store=tmp_path / "noise")
+        else:
+            with pytest.raises(expected, match="parameters was"):
+                rg.pairwise(REPS, metric, store=tmp_path / "noise")
+
+
 def test_a_killed_run_goes_on(tmp_path):
     """Kill -9 in the middle; the next run has the same result, to the last bit."""
     for i, x in enumerate(REPS):
