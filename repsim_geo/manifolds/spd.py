@@ -32,6 +32,8 @@ from repsim_geo.numerics.tracing import any_true, constant
 
 # Smallest over largest eigenvalue, below which eigenvalues of squares have lost two digits.
 _WIDE = 1e-2
+# Distance of eigenvalues from one, below which the distance is nothing but their rounding, or not much more.
+_NEAR = 1e-3
 
 
 class SPD(RiemannianManifold):
@@ -324,14 +326,14 @@ def _squared_distance_of_factors(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _distance_of_factors(a: Tensor, b: Tensor) -> Tensor:
-    """From eigenvalues, in two thirds of the time; from singular values where small ones lose digits."""
+    """From eigenvalues, in two thirds of the time; from singular values where eigenvalues lose digits."""
     quotient = _relative_factor(a, b)
     values = finite_eigenvalues(quotient @ quotient.mT)
-    wide = values[..., 0] < _WIDE * values[..., -1]
-    if any_true(wide):
-        values = values.masked_scatter(
-            wide[..., None], finite_singular_values(quotient[wide]).square().flip(-1)
-        )
+    near = (values - 1).abs().amax(-1) < _NEAR
+    exact = near | (values[..., 0] < _WIDE * values[..., -1])
+    if any_true(exact):
+        again = finite_singular_values(quotient[exact]).square().flip(-1)
+        values = values.masked_scatter(exact[..., None], again)
     d2 = values.log().square().sum(-1)
     return root_above_rounding(d2, d2.new_full((), a.shape[-1]))
 

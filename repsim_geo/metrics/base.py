@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from geoopt.manifolds import Scaled
 from geoopt.manifolds.base import Manifold
 from torch import Tensor, nn
 
@@ -162,8 +163,19 @@ class RepresentationMetric:
         """
         return self.cdist(a, b)  # type: ignore[attr-defined]
 
-    # What distances of a `matrix_form` are multiplied by.
-    factor: float = 1.0
+    def rescaled(self, distances: Tensor) -> Tensor:
+        """
+        Distances that were computed by a form, in the unit of this metric.
+
+        Parameters
+        ----------
+        distances : Tensor, any shape
+
+        Returns
+        -------
+        Tensor
+        """
+        return distances
 
     def pair_flops(self, m: int, d: int) -> float:
         """
@@ -345,7 +357,7 @@ class ScaledMetric(RepresentationMetric):
     def card(self) -> MetricCard:
         """Card of the metric inside, with its range scaled."""
         card: Any = self.manifold.card
-        scale = float(self.manifold.scale)
+        scale = float(self._factor().detach())
         low, high = card.range
         return replace(card, unit=f"{card.unit}, times {scale:g}", range=(scale * low, scale * high))
 
@@ -370,10 +382,14 @@ class ScaledMetric(RepresentationMetric):
         """That of the metric inside."""
         return self._inside.matrix_form()
 
-    @property
-    def factor(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]  # a fact of the scale
-        """Return the scale."""
-        return float(self.manifold.scale)
+    def rescaled(self, distances: Tensor) -> Tensor:
+        """Scaled distances; same shape."""
+        return self._scale(distances)
+
+    def extra_repr(self) -> str:
+        """Scale and metric, for ``repr``."""
+        inside = getattr(self.manifold, "base", self.manifold)
+        return f"{inside!r}, {float(self._factor().detach()):g}"
 
     def pair_flops(self, m: int, d: int) -> float:
         """As for the metric inside."""
@@ -388,7 +404,16 @@ class ScaledMetric(RepresentationMetric):
         return self._scale(self._inside.between_all(a, b))
 
     def _scale(self, d: Tensor) -> Tensor:
-        return d * self.manifold.scale.to(d)
+        return d * self._factor().to(d)
+
+    def _factor(self) -> Tensor:
+        """Product of the scales of scaled manifolds in each other."""
+        manifold: Any = self.manifold
+        factor = manifold.scale
+        while isinstance(manifold.base, Scaled):
+            manifold = manifold.base
+            factor = factor * manifold.scale
+        return factor
 
     def in_image(self, point: Tensor) -> Tensor:
         """Whether the metric inside has this point; shape (*batch)."""
@@ -434,6 +459,10 @@ class EmbeddedManifold(RepresentationMetric):
         self.manifold = manifold
 
     constant_is_a_point = True
+
+    def extra_repr(self) -> str:
+        """Embedding and manifold, for descriptions."""
+        return f"{self.embedding!r}, {self.manifold!r}"
 
     def dist(self, x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
         """Distance of points; shape (*batch)."""

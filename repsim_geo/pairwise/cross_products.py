@@ -75,14 +75,14 @@ class CrossProducts(ABC):
         n, tiles = len(self.networks), self.tiles
         whole = torch.zeros(n, n, dtype=torch.float64, device=self.networks.device)
         for (i, j), (values,) in zip(
-            tiles, run("products", self.values_of, tiles, self.costs()), strict=True
+            tiles, run("cross_products", self.values_of, tiles, self.costs()), strict=True
         ):
             rows, columns = slice(i.start, i.stop), slice(j.start, j.stop)
             whole[rows, columns] = values
             whole[columns, rows] = values.mT
         if self.first is not None:
             own = [(range(k, k + 1),) * 2 for k in range(n)]
-            for k, (values,) in enumerate(run("squares", self.values_of, own)):
+            for k, (values,) in enumerate(run("own_products", self.values_of, own)):
                 whole[k, k] = values[0, 0]
         return whole
 
@@ -161,6 +161,11 @@ class CrossProducts(ABC):
             for block in blocks
             for k in range(block.start, block.stop, _FLOAT32_ROWS)
         ]
+
+    @property
+    def pairs_at_once(self) -> int:
+        """How many pairs are decomposed in a job: in some copies, of what may be read at once."""
+        return max(1, self.networks.read_elements // (16 * self.networks.m * max(self.networks.widths)))
 
     def factors_of(self, i: Tensor, j: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """

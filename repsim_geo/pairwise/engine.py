@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from numbers import Integral
@@ -17,6 +17,7 @@ from torch import Tensor
 from repsim_geo import _checks
 from repsim_geo.embeddings.matrix_form import MatrixForm
 from repsim_geo.errors import ShapeError
+from repsim_geo.metrics.base import RepresentationMetric
 from repsim_geo.numerics.tracing import constant
 from repsim_geo.pairwise.cross_products import CrossProducts
 from repsim_geo.pairwise.features import FeatureProducts
@@ -36,7 +37,7 @@ from repsim_geo.pairwise.plan import (
 from repsim_geo.pairwise.points import PreparedPairs
 from repsim_geo.pairwise.shapes import ShapeProducts
 from repsim_geo.pairwise.sources import Source, as_source
-from repsim_geo.pairwise.store import TileStore
+from repsim_geo.pairwise.store import TileStore, recorded_run
 from repsim_geo.pairwise.tiles import MatrixTiles
 from repsim_geo.registry import Method, as_metric
 
@@ -119,10 +120,13 @@ def pairwise(
     torch.Size([1, 2])
     """
     work = _Work(reps, others, method, options, block, n_jobs, route, memory, device)
+    if store is not None:
+        work.go_on(recorded_run(store))
     if explain:
         print(work.predicted())
-    kept = None if store is None else TileStore(store, work.description())
-    return work.result(Jobs(n_jobs, progress, kept))
+    if store is None:
+        return work.result(Jobs(n_jobs, progress, None))
+    return work.result(Jobs(n_jobs, progress, TileStore(store, work.description())))
 
 
 def plan_pairwise(
@@ -187,7 +191,9 @@ class _Work:
             )
         self.sources, self.device = sources, device
         self.metric = metric.resolve([_stand_in(s) for s in sources])
-        self.form: MatrixForm | None = self.metric.matrix_form()
+        # A subclass that changes points or distances is not what the form says.
+        changed = _overrides(self.metric, "matrix_form")
+        self.form: MatrixForm | None = None if changed else self.metric.matrix_form()
         self.sizes = Sizes(
             m=sources[0].shape[0],
             widths=tuple(s.shape[1] for s in sources),
@@ -222,9 +228,14 @@ class _Work:
         return [features_route(sizes, form), tiles, points] if form.linear else [tiles, points]
 
     @cached_property
+    def _derivatives(self) -> bool:
+        """Whether somebody may want derivatives with respect to activations in memory."""
+        return any(s.resident is not None and not constant(s.resident) for s in self.sources)
+
+    @cached_property
     def _cloud(self) -> MatrixForm | None:
         """Form of clouds of points, if only rotations go unnoticed, and there are no derivatives."""
-        if any(s.resident is not None and not constant(s.resident) for s in self.sources):
+        if self._derivatives or _overrides(self.metric, "cloud_form"):
             return None
         return self.metric.cloud_form(max(self.sizes.widths))
 
@@ -253,6 +264,17 @@ class _Work:
             "device": str(self.sources[0].device if self.device is None else self.device),
         }
 
+    def go_on(self, recorded: Mapping[str, Any] | None) -> None:
+        """Take tiles as large as those of an earlier run, which had another budget or other workers."""
+        if recorded is None:
+            return
+        description = self.description()
+        if {**recorded, "size": None} == {**description, "size": None} and recorded["size"] != description[
+            "size"
+        ]:
+            route = replace(self.plan.route, size=int(recorded["size"]))
+            self.plan = replace(self.plan, route=route)
+
     @cached_property
     def engine(self) -> MatrixTiles | CrossProducts | PreparedPairs:
         """Object that computes the tiles of the route."""
@@ -263,20 +285,29 @@ class _Work:
         together = max(1, CACHED_ELEMENTS // route.size**2) if entrywise else None
         networks = Networks(self.sources, metric, form, self.device, together, self.sizes.read)
         if route.name == "tiles":
-            return MatrixTiles(networks, first, route.size, self.sizes.whole)
+            # Lengths that are measured in blocks have no derivative.
+            whole = self.sizes.n * self.sizes.m**2 if self._derivatives else self.sizes.whole
+            return MatrixTiles(networks, first, route.size, whole)
         if self.form is None:
             return ShapeProducts(networks, getattr(metric, "_inside", metric), first, route.size)
         return FeatureProducts(networks, first, route.size, tiles_route(self.sizes, form).size)
 
     def result(self, jobs: Jobs) -> Tensor:
         """All distances, by the route of the plan."""
-        table = self.engine.all_distances(jobs)
-        return table if self.plan.route.name == "points" else table * self.metric.factor
+        with self._full_precision():
+            table = self.engine.all_distances(jobs)
+            return table if self.plan.route.name == "points" else self.metric.rescaled(table)
+
+    def _full_precision(self) -> torch.autocast:
+        """Half precision has too few digits for distances."""
+        return torch.autocast(torch.device(self.device or self.sources[0].device).type, enabled=False)
 
     def predicted(self) -> Plan:
         """Plan with the time that preparation took, and that a sample of the rest predicts."""
-        preparation = _seconds(lambda: self.engine)
-        with torch.no_grad(), threads(1 if getattr(self.engine, "one_thread", False) else None):
+        with self._full_precision():
+            preparation = _seconds(lambda: self.engine)
+        # With derivatives, if any are wanted: what the sample leaves behind is used again.
+        with self._full_precision(), threads(1 if getattr(self.engine, "one_thread", False) else None):
             sample, share = self.engine.sample(_SAMPLE_ROWS, _SAMPLE_NETWORKS)
             seconds = _seconds(sample)
             # What is done for the first time takes longer.
@@ -290,21 +321,56 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
+# What makes points and distances of a metric.
+_MAKES_DISTANCES = {"embed", "prepare", "between", "between_all", "dist", "dist2", "cdist", "_checked"}
+
+
+def _overrides(metric: Any, form: str) -> bool:
+    """Whether a subclass changes points or distances, but not the form that the class above says of them."""
+    metric = getattr(metric, "_inside", metric)
+    while not hasattr(type(metric), form):  # inside of geoopt.Scaled
+        metric = metric.base
+    for cls in type(metric).__mro__:
+        if form in vars(cls):
+            return False
+        if _MAKES_DISTANCES & set(vars(cls)):
+            return True
+    return False
+
+
 def _described(metric: Any) -> str:
     shown = getattr(metric, "extra_repr", lambda: repr(metric))()
     return f"{type(metric).__name__}({shown})"
 
 
 def _digest(metric: Any) -> str:
-    """Short text that changes with what a metric has learnt, or was given as a tensor."""
+    """Short text that changes with the class of a metric, its options, and what it has learnt."""
     digest = hashlib.blake2b(digest_size=16)
-    modules = {name: part for name, part in vars(metric).items() if isinstance(part, torch.nn.Module)}
-    modules |= dict(metric.named_children()) if isinstance(metric, torch.nn.Module) else {}
-    for name, module in sorted(modules.items()):
-        for key, value in [*module.named_parameters(), *module.named_buffers()]:
-            digest.update(f"{name}.{key} {tuple(value.shape)} {value.dtype}".encode())
+    for path, part in _parts(metric, "", set()):
+        digest.update(f"{path}: {type(part).__module__}.{type(part).__qualname__}\n".encode())
+        for name, value in sorted(vars(part).items()):
+            if value is None or isinstance(value, bool | int | float | str | tuple):
+                digest.update(f"{name} = {value!r}\n".encode())
+        tensors = {k: v for k, v in vars(part).items() if isinstance(v, Tensor)}
+        if isinstance(part, torch.nn.Module):
+            tensors |= dict(part.named_parameters(recurse=False)) | dict(part.named_buffers(recurse=False))
+        for name, value in sorted(tensors.items()):
+            digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
             digest.update(value.detach().cpu().contiguous().numpy())
     return digest.hexdigest()
+
+
+def _parts(x: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """An object, and the modules and metrics that it is made of."""
+    if id(x) in seen:
+        return
+    seen.add(id(x))
+    yield path, x
+    inside = {k: v for k, v in vars(x).items() if isinstance(v, torch.nn.Module | RepresentationMetric)}
+    if isinstance(x, torch.nn.Module):
+        inside |= dict(x.named_children())
+    for name, part in sorted(inside.items()):
+        yield from _parts(part, f"{path}.{name}", seen)
 
 
 class _Repeats(Source):
@@ -321,7 +387,7 @@ class _Repeats(Source):
 
 def _sources(reps: Any, what: str, repeats: bool) -> list[Source]:
     if isinstance(reps, Mapping):
-        named = {f"{what}[{key!r}]": x for key, x in reps.items()}
+        named = [(f"{what}[{key!r}]", x) for key, x in reps.items()]
     elif isinstance(reps, Tensor) and reps.dim() != 3:
         raise ShapeError(
             f"a tensor of networks must have shape (n, m, d), got {tuple(reps.shape)}. "
@@ -332,10 +398,10 @@ def _sources(reps: Any, what: str, repeats: bool) -> list[Source]:
             f"{what} must be a sequence or mapping of representations (m, d), got {type(reps).__name__}."
         )
     else:
-        named = {f"{what}[{i}]": x for i, x in enumerate(reps)}
+        named = [(f"{what}[{i}]", x) for i, x in enumerate(reps)]
     if not named:
         raise ShapeError(f"{what} must hold at least one representation, got none.")
-    return [_source(x, name, repeats) for name, x in named.items()]
+    return [_source(x, name, repeats) for name, x in named]
 
 
 def _source(x: Any, name: str, repeats: bool) -> Source:

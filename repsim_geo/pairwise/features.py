@@ -11,9 +11,6 @@ from repsim_geo.pairwise.matrices import Pairs, Run, distances_from_products, re
 from repsim_geo.pairwise.networks import Networks
 from repsim_geo.pairwise.tiles import MUCH_CENTERED, MatrixTiles
 
-# Entries of the networks of pairs that are decomposed at once.
-PAIR_ELEMENTS = 2**22
-
 
 class FeatureProducts(CrossProducts):
     """
@@ -68,9 +65,9 @@ class FeatureProducts(CrossProducts):
             if squares.requires_grad:
                 # A QR decomposition has no derivative where a network has silent units.
                 return self._tiles().squared_differences(run, pairs)
-            size = max(1, PAIR_ELEMENTS // (2 * networks.m * max(networks.widths)))
+            size = self.pairs_at_once
             jobs = [(part,) for part in pairs.split(size)]
-            return torch.cat([values for (values,) in run("differences", self.differences_of, jobs)])
+            return torch.cat([values for (values,) in run("near_pairs", self.differences_of, jobs)])
 
         return distances_from_products(form, networks.m, products, squares, differences, networks.dtype)
 

@@ -54,6 +54,8 @@ class Networks:
     ----------
     resident : bool
         Whether all of them are in memory.
+    read_elements : int
+        Numbers that are read at once.
     groups : list of list of int
         Numbers of networks of about the same width.
     """
@@ -68,7 +70,7 @@ class Networks:
         read: int | None = None,
     ):
         self.form = form
-        self._read_elements = READ_ELEMENTS if read is None else read
+        self.read_elements = READ_ELEMENTS if read is None else read
         self.names = [s.name for s in sources]
         self.m, self.widths = sources[0].shape[0], [s.shape[1] for s in sources]
         self.dtype = sources[0].dtype
@@ -147,7 +149,7 @@ class Networks:
 
     def blocks(self, columns: int) -> Iterator[slice]:
         """Blocks of all rows, of a size to be read at once for this many columns; one block in memory."""
-        side = self.m if self.resident else max(1, self._read_elements // columns)
+        side = self.m if self.resident else max(1, self.read_elements // columns)
         return (slice(i, min(i + side, self.m)) for i in range(0, self.m, side))
 
     @cached_property

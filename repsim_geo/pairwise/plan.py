@@ -240,7 +240,7 @@ def points_route(sizes: Sizes, point: tuple[int, ...], pair: float, block: int |
     n, one = sizes.n, math.prod(point) * sizes.itemsize
     # A network as it is read and prepared, and what is formed of a pair: at most a square matrix.
     fixed = sizes.table + 3 * sizes.m * max(sizes.widths) * sizes.itemsize + _SOME_BETWEEN
-    of_pair = 32 * min(math.prod(point), point[-1] ** 2)
+    of_pair = 32 * min(math.prod(point), point[-1] ** 2 if point else 1)
 
     def needed(side: int, keep: bool) -> int:
         # Stacks of both sides, and what distances are taken of in float64.

@@ -58,7 +58,7 @@ class PreparedPairs:
     @property
     def one_thread(self) -> bool:
         """Whether decompositions are so small that several threads would only wait for each other."""
-        return self.point[-1] <= _SMALL
+        return not self.point or self.point[-1] <= _SMALL
 
     @property
     def tiles(self) -> list[tuple[slice, slice]]:
@@ -161,7 +161,12 @@ class PreparedPairs:
         try:
             return self.metric.prepare(x if self._device is None else x.to(self._device))
         except (ValueError, TypeError) as error:
-            raise type(error)(f"{source.name}: {error}") from error
+            kind = (
+                type(error)
+                if type(error).__init__ in (ValueError.__init__, TypeError.__init__)
+                else ValueError
+            )
+            raise kind(f"{source.name}: {error}") from error
 
     def __getstate__(self) -> dict[str, Any]:
         # Nobody asks sources again for what is kept.

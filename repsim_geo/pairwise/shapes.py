@@ -10,7 +10,6 @@ from torch.nn.functional import pad
 
 from repsim_geo.numerics.alignment import finite_singular_values, working_precision
 from repsim_geo.pairwise.cross_products import CrossProducts
-from repsim_geo.pairwise.features import PAIR_ELEMENTS
 from repsim_geo.pairwise.matrices import Run
 from repsim_geo.pairwise.networks import Networks
 
@@ -72,12 +71,10 @@ class ShapeProducts(CrossProducts):
             wanted[i.start : i.stop, j.start : j.stop] = True
         pairs = (near & wanted).triu(1).nonzero()
         if len(pairs):
-            size = max(1, PAIR_ELEMENTS // (2 * self.networks.m * max(self.networks.widths)))
+            size = self.pairs_at_once
             jobs = [tuple(part.T) for part in pairs.split(size)]
             i, j = pairs.T
-            table[i, j] = torch.cat(
-                [values for (values,) in run("differences", self.near_distances_of, jobs)]
-            )
+            table[i, j] = torch.cat([values for (values,) in run("near_pairs", self.near_distances_of, jobs)])
         table = table.triu(1)
         if self.first is not None:
             return table[: self.first, self.first :].to(self.networks.dtype)

@@ -255,10 +255,10 @@ class _Called(Source):
         self._fingerprint = first.fingerprint()
 
     def rows(self, start: int, stop: int) -> Tensor:
-        return self._call_again().rows(start, stop)
+        return self._call_again().rows(start, stop).detach()
 
     def whole(self) -> Tensor:
-        return self._call_again().whole()
+        return self._call_again().whole().detach()
 
     def fingerprint(self) -> str:
         return self._fingerprint

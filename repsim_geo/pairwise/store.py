@@ -34,6 +34,27 @@ _TEMPORARY = re.compile(r"(run\.json|[0-9]{8,}\.tile)\.[0-9a-f]{16}\.tmp")
 _ABANDONED = 3600.0  # seconds: no tile takes an hour to write
 
 
+def recorded_run(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """
+    Description of the run whose tiles a folder holds.
+
+    Parameters
+    ----------
+    folder : str or path
+
+    Returns
+    -------
+    dict or None
+        None if there is none, or none that can be read: `TileStore` says what is wrong.
+    """
+    try:
+        found = json.loads((Path(folder) / "run.json").read_bytes())
+        description = found["description"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return description if isinstance(description, dict) else None
+
+
 class TileStore:
     """
     Folder of finished tiles of one computation; a tile is a tuple of tensors.

@@ -350,9 +350,13 @@ class MatrixTiles:
         flat = self.centered(*block, sums).flatten(1)
         parts = [
             (flat[i] * s[:, None].to(flat) - flat[j] * t[:, None].to(flat)).square().sum(-1)
-            for i, j, s, t in pairs.split(max(1, PAIR_ELEMENTS // flat.shape[-1]))
+            for i, j, s, t in pairs.split(max(1, self._pair_elements // flat.shape[-1]))
         ]
         return (_times(block) * torch.cat(parts).double(),)
+
+    @property
+    def _pair_elements(self) -> int:
+        return min(PAIR_ELEMENTS, self.networks.read_elements)
 
     def _multiplied(self, tile: Tensor, block: Block) -> tuple[Tensor, Tensor]:
         flat = tile.flatten(1)
