@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from repsim_geo import _checks
 from repsim_geo.embeddings.activations import largest_entry
@@ -158,7 +159,9 @@ class Networks:
 
     def _padded(self, parts: list[Tensor]) -> list[Tensor]:
         width = max(x.shape[-1] for x in parts)
-        return [torch.nn.functional.pad(x, (0, width - x.shape[-1])) for x in parts]
+        # Padding by nothing would still copy.
+        missing = [width - x.shape[-1] for x in parts]
+        return [pad(x, (0, k)) if k else x for x, k in zip(parts, missing, strict=True)]
 
     def _stacked(self, reps: list[Tensor], group: list[int]) -> Tensor:
         reps = [
