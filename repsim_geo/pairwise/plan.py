@@ -25,7 +25,7 @@ DEFAULT_BLOCK = 16
 # Operations that an entry of a matrix costs, besides matrix products.
 _ENTRY = {"gram": 2, "squared": 12, "plain": 16, "cosine": 14, "correlation": 14}
 # Buffers of the size of a block that exist at once.
-_BUFFERS, _BUFFERS_OF_DISTANCES = 3, 9
+_BUFFERS, _BUFFERS_OF_DISTANCES, _BUFFERS_OF_LENGTHS = 3, 9, 12
 # Bytes of what is formed between points and distances, at least and at most.
 _SOME_BETWEEN, _BETWEEN = 2**26, 2**28
 # Entries of blocks that are worked on together, entry by entry, so that they stay in the cache.
@@ -155,7 +155,7 @@ class Sizes:
     @property
     def whole(self) -> int:
         """Entries of all distances between inputs that may be held at once, to choose lengths from."""
-        return min(_WHOLE, self.budget // (4 * 8 * _BUFFERS_OF_DISTANCES))
+        return min(_WHOLE, self.budget // (4 * 8 * _BUFFERS_OF_LENGTHS))
 
     @property
     def table(self) -> int:
@@ -170,7 +170,7 @@ def tiles_route(sizes: Sizes, form: MatrixForm) -> Route:
     fixed = sizes.table + 8 * n * m + (total * m * item if sizes.resident else 0)
     if form.rules or form.units:
         together = max(1, CACHED_ELEMENTS // m**2)
-        fixed += _BUFFERS_OF_DISTANCES * item * min(sizes.whole, together * m**2)
+        fixed += _BUFFERS_OF_LENGTHS * item * min(sizes.whole, together * m**2)
     room = max(0, sizes.budget - fixed) // (item * sizes.workers)
     wanted = min(_MOST, max(_FEWEST, n * _GOOD_SIDE**2)) if sizes.resident else 2**40
     # A block of n matrices, t by t, in some buffers, and its 2 t rows of all networks.
