@@ -227,5 +227,7 @@ def largest_entry(x: Tensor) -> Tensor:
     -------
     Tensor, shape (*batch, 1, 1)
     """
-    largest = x.detach().abs().amax(trailing(2), keepdim=True)
+    # Without a copy of absolute values.
+    x = x.detach()
+    largest = torch.maximum(x.amax(trailing(2), keepdim=True), -x.amin(trailing(2), keepdim=True))
     return torch.where(largest > 0, largest, 1.0)

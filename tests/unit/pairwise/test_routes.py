@@ -40,6 +40,7 @@ METRICS = [
 ]
 SHAPES = [rg.AngularShape(), rg.SizeAndShape(), rg.BuresWasserstein()]
 LINEAR = [metric for metric in METRICS if metric.matrix_form().linear]
+ROUTES = [*((metric, "tiles") for metric in METRICS), *((metric, "features") for metric in LINEAR)]
 every = pytest.mark.parametrize("metric", METRICS, ids=str)
 linear = pytest.mark.parametrize("metric", LINEAR, ids=str)
 both = pytest.mark.parametrize("debiased", [False, True], ids=["biased", "debiased"])
@@ -145,11 +146,8 @@ def test_routes_can_be_asked_for(metric):
         torch.testing.assert_close(table, tables[0], rtol=0, atol=2e-13)
 
 
-@every
-@pytest.mark.parametrize("route", ["tiles", "features", "points"])
+@pytest.mark.parametrize(("metric", "route"), [*ROUTES, *((metric, "points") for metric in METRICS)], ids=str)
 def test_networks_on_disk(metric, route, tmp_path, monkeypatch):
-    if route == "features" and metric not in LINEAR:
-        pytest.skip("no such route")
     plan = importlib.import_module("repsim_geo.pairwise.plan")
     monkeypatch.setattr(plan, "READ_ELEMENTS", 200)
     monkeypatch.setattr(plan, "_SMALLEST_READ", 200)
@@ -214,11 +212,8 @@ def test_equal_networks_have_distance_zero_and_opposite_ones_pi(debiased):
         assert float(table[0, 1]) > 3.1415
 
 
-@every
-@pytest.mark.parametrize("route", ["tiles", "features"])
+@pytest.mark.parametrize(("metric", "route"), ROUTES, ids=str)
 def test_gradients_are_those_of_compare(metric, route):
-    if route == "features" and metric not in LINEAR:
-        pytest.skip("no such route")
     reps = [x.requires_grad_() for x in networks(3, m=20, widths=(3, 5, 3))[:3]]
 
     def twins():
