@@ -13,7 +13,7 @@ from torch import Tensor
 
 from repsim_geo.errors import DegenerateRepresentationError, ShapeError
 from repsim_geo.invariances import SCALE, Invariance
-from repsim_geo.numerics.dissimilarities import median, quantile, upper_triangle
+from repsim_geo.numerics.dissimilarities import median, quantile, quantile_ranks, upper_triangle
 from repsim_geo.numerics.tracing import readable
 
 
@@ -235,12 +235,8 @@ class Quantile(_Following):
 
     def ranks(self, m: int) -> dict[int, float]:
         """Two neighbors."""
-        count = m * (m - 1) // 2
-        position = self.q * (count - 1)
-        below = min(int(position), max(count - 2, 0))
-        share = position - below
-        pair = [(below, 1 - share), (min(below + 1, count - 1), share)]
-        return _weighted([(k, self.multiple * weight) for k, weight in pair])
+        below, above, share = quantile_ranks(m * (m - 1) // 2, self.q)
+        return _weighted([(below, self.multiple * (1 - share)), (above, self.multiple * share)])
 
     def _cause(self) -> str:
         return f"more than a fraction {self.q:g} of all pairs of rows coincide"

@@ -18,6 +18,7 @@ from repsim_geo.manifolds.shape_transport import carry_in_flat, carry_in_sphere
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.numerics.alignment import (
     check_same_size,
+    distances_from_nuclear_norms,
     finite_eigenvalues,
     finite_singular_values,
     finite_svd,
@@ -29,8 +30,6 @@ from repsim_geo.numerics.norms import root_above_rounding, squared_norm, with_ax
 from repsim_geo.numerics.symmetric import spectrum
 from repsim_geo.numerics.tracing import any_true, constant, readable
 
-# Squared distance over squared sizes, below which singular values alone would lose digits.
-_NEAR = 1e-2
 # Columns of points whose products are computed together.
 _CROSS_COLUMNS = 512
 
@@ -199,12 +198,7 @@ class Quotient(RiemannianManifold):
         wanted = wanted.triu(1) if x is y else wanted
         nuclear = self._nuclear_norms(x, y, wanted)
         xx, yy = (squared_norm(working_precision(w), 2) for w in (x, y))
-        if self.total.spherical:
-            cosine = nuclear / (xx[:, None] * yy).sqrt()
-            table, near = cosine.clamp(0, 1).acos(), 2 - 2 * cosine < _NEAR
-        else:
-            squares = xx[:, None] + yy - 2 * nuclear
-            table, near = squares.clamp_min(0).sqrt(), squares < _NEAR / 2 * (xx[:, None] + yy)
+        table, near = distances_from_nuclear_norms(nuclear, xx, yy, angles=self.total.spherical)
         table = torch.where(wanted, table, 0.0)
         size = max(1, BLOCK_ELEMENTS // x[0].numel())
         for i, j in zip(

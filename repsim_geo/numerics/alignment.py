@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,9 @@ from repsim_geo.numerics.sylvester import skew_sylvester
 from repsim_geo.numerics.tracing import any_true, constant, readable
 
 _LARGEST_BATCHED_LU = 150
+
+# Squared distance over squared sizes, below which sums of singular values lose digits of it.
+_LOSES_DIGITS = 1e-2
 
 _NEAR = 1e-3
 """Shapes nearer than this share of their size are aligned also where they are almost flat."""
@@ -30,6 +34,34 @@ class Aligned(NamedTuple):
 
     matrix: Tensor
     rotation: Tensor
+
+
+def distances_from_nuclear_norms(
+    nuclear: Tensor, xx: Tensor, yy: Tensor, *, angles: bool
+) -> tuple[Tensor, Tensor]:
+    """
+    Distances after the best rotation, from the sums of the singular values of ``x'y``.
+
+    Parameters
+    ----------
+    nuclear : Tensor, shape (n, k)
+    xx, yy : Tensor, shapes (n,) and (k,)
+        Squared norms.
+    angles : bool
+        Of directions, in radians; otherwise lengths of differences.
+
+    Returns
+    -------
+    distances : Tensor, shape (n, k)
+    near : Tensor, shape (n, k), bool
+        Where so few digits are left that the two had better be aligned.
+    """
+    if angles:
+        cosines = nuclear / torch.outer(xx, yy).sqrt()
+        return cosines.clamp(0, 1).acos(), 2 - 2 * cosines < _LOSES_DIGITS
+    scale = xx[:, None] + yy
+    squares = scale - 2 * nuclear
+    return squares.clamp_min(0).sqrt(), squares < _LOSES_DIGITS / 2 * scale
 
 
 def working_precision(x: Tensor) -> Tensor:
@@ -84,10 +116,7 @@ def finite_singular_values(a: Tensor) -> Tensor:
     -------
     Tensor, shape (*batch, min(m, p))
     """
-    if readable(a) and bool(a.detach().sum().isfinite()):
-        return torch.linalg.svdvals(a)
-    finite, a = finite_or_zero(a)
-    return torch.where(finite[..., 0], torch.linalg.svdvals(a), torch.nan)
+    return _values(torch.linalg.svdvals, a)
 
 
 def finite_eigenvalues(a: Tensor) -> Tensor:
@@ -102,10 +131,16 @@ def finite_eigenvalues(a: Tensor) -> Tensor:
     -------
     Tensor, shape (*batch, p)
     """
+    return _values(torch.linalg.eigvalsh, a)
+
+
+def _values(decompose: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:
+    """Values of matrices; nan for those that are not finite, which LAPACK refuses."""
+    # A sum is many times faster than looking at every entry.
     if readable(a) and bool(a.detach().sum().isfinite()):
-        return torch.linalg.eigvalsh(a)
+        return decompose(a)
     finite, a = finite_or_zero(a)
-    return torch.where(finite[..., 0], torch.linalg.eigvalsh(a), torch.nan)
+    return torch.where(finite[..., 0], decompose(a), torch.nan)
 
 
 def finite_or_zero(a: Tensor) -> tuple[Tensor, Tensor]:

@@ -320,10 +320,33 @@ def quantile(values: Tensor, q: float) -> Tensor:
     >>> quantile(torch.tensor([4.0, 0.0, 2.0]), 0.25)
     tensor(1.)
     """
-    position = q * (values.shape[-1] - 1)
-    below = min(int(position), max(values.shape[-1] - 2, 0))
-    above = min(below + 1, values.shape[-1] - 1)
-    return torch.lerp(*_order_statistics(values, below, above), position - below)
+    below, above, share = quantile_ranks(values.shape[-1], q)
+    return torch.lerp(*_order_statistics(values, below, above), share)
+
+
+def quantile_ranks(count: int, q: float) -> tuple[int, int, float]:
+    """
+    Between which two of so many ordered values a quantile lies, and how far from the lower one.
+
+    Parameters
+    ----------
+    count : int
+    q : float
+
+    Returns
+    -------
+    below, above : int
+        Ranks, counted from 0.
+    share : float
+
+    Examples
+    --------
+    >>> quantile_ranks(3, 0.25)
+    (0, 1, 0.5)
+    """
+    position = q * (count - 1)
+    below = min(int(position), max(count - 2, 0))
+    return below, min(below + 1, count - 1), position - below
 
 
 def _order_statistics(values: Tensor, *ranks: int) -> list[Tensor]:

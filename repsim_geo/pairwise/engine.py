@@ -247,11 +247,11 @@ class _Work:
         kind = str(self.sources[0].dtype).removeprefix("torch.")
         return f"{_described(self.metric)}\n  {which}, {m} inputs, {units} units, {kind}"
 
-    def description(self) -> dict[str, Any]:
-        """What a store is for: another description is another run."""
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        """What a store is for, whatever the size of its tiles; networks are looked at for it once."""
         from repsim_geo import __version__
 
-        route = self.plan.route
         return {
             "repsim_geo": __version__,
             "torch": torch.__version__,
@@ -259,19 +259,17 @@ class _Work:
             "parameters": _digest(self.metric),
             "networks": [[s.name, list(s.shape), str(s.dtype), s.fingerprint()] for s in self.sources],
             "first": self.first,
-            "route": route.name,
-            "size": route.size,
+            "route": self.plan.route.name,
             "device": str(self.sources[0].device if self.device is None else self.device),
         }
 
+    def description(self) -> dict[str, Any]:
+        """What a store is for: another description is another run."""
+        return {**self._identity, "size": self.plan.route.size}
+
     def go_on(self, recorded: Mapping[str, Any] | None) -> None:
         """Take tiles as large as those of an earlier run, which had another budget or other workers."""
-        if recorded is None:
-            return
-        description = self.description()
-        if {**recorded, "size": None} == {**description, "size": None} and recorded["size"] != description[
-            "size"
-        ]:
+        if recorded is not None and recorded == {**self._identity, "size": recorded.get("size")}:
             route = replace(self.plan.route, size=int(recorded["size"]))
             self.plan = replace(self.plan, route=route)
 

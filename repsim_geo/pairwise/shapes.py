@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from repsim_geo.numerics.alignment import finite_singular_values, working_precision
+from repsim_geo.numerics.alignment import (
+    distances_from_nuclear_norms,
+    finite_singular_values,
+    working_precision,
+)
 from repsim_geo.pairwise.cross_products import CrossProducts
 from repsim_geo.pairwise.matrices import Run
 from repsim_geo.pairwise.networks import Networks
-
-# Squared distance over squared sizes, below which singular values alone would lose digits.
-_NEAR = 1e-2
 
 
 class ShapeProducts(CrossProducts):
@@ -59,13 +60,7 @@ class ShapeProducts(CrossProducts):
         nuclear = self.whole(run)
         # Those of a network with itself are its squared norm.
         squares = nuclear.diagonal()
-        scale = squares[:, None] + squares
-        if self.unit:
-            cosines = nuclear / torch.outer(squares, squares).sqrt()
-            table, near = cosines.clamp(0, 1).acos(), 2 - 2 * cosines < _NEAR
-        else:
-            apart = scale - 2 * nuclear
-            table, near = apart.clamp_min(0).sqrt(), apart < _NEAR / 2 * scale
+        table, near = distances_from_nuclear_norms(nuclear, squares, squares, angles=self.unit)
         wanted = torch.zeros_like(near)
         for i, j in self.tiles:
             wanted[i.start : i.stop, j.start : j.stop] = True
