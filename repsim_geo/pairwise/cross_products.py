@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.pairwise.matrices import Run
 from repsim_geo.pairwise.networks import Networks
+from repsim_geo.pairwise.work import Work
 
 # Rows whose products are added up in float32; what they come to is added in float64.
 _FLOAT32_ROWS = 4096
@@ -20,7 +21,7 @@ _FLOAT32_ROWS = 4096
 STRIP_COLUMNS = 512
 
 
-class CrossProducts(ABC):
+class CrossProducts(Work):
     """
     Something that ``x'y`` tells of two networks, for all pairs; a subclass says what.
 
@@ -55,9 +56,10 @@ class CrossProducts(ABC):
         widths, m = self.networks.widths, self.networks.m
         return [2.0 * m * sum(widths[k] for k in i) * sum(widths[k] for k in j) for i, j in self.tiles]
 
-    def __sizeof__(self) -> int:
-        # Schedulers ask, and send large objects once to every worker instead of with every job.
-        return object.__sizeof__(self) + self.networks.nbytes
+    @property
+    def nbytes(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]  # of what it holds
+        """Bytes of activations, or points, in memory."""
+        return self.networks.nbytes
 
     def whole(self, run: Run) -> Tensor:
         """
@@ -86,19 +88,7 @@ class CrossProducts(ABC):
                 whole[k, k] = values[0, 0]
         return whole
 
-    def sample(self, rows: int, networks: int) -> tuple[Callable[[], Any], float]:
-        """
-        A piece of the work, and which share of all it is.
-
-        Parameters
-        ----------
-        rows, networks : int
-            Not looked at.
-
-        Returns
-        -------
-        callable, float
-        """
+    def sample(self) -> tuple[Callable[[], Any], float]:
         costs, (i, j) = self.costs(), self.tiles[0]
         # A block as the work has them: adding one up takes time too.
         rows = self._blocks(i, j, None)[0].stop

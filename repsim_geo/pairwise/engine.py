@@ -19,7 +19,6 @@ from repsim_geo.embeddings.matrix_form import MatrixForm
 from repsim_geo.errors import ShapeError
 from repsim_geo.metrics.base import RepresentationMetric
 from repsim_geo.numerics.tracing import constant
-from repsim_geo.pairwise.cross_products import CrossProducts
 from repsim_geo.pairwise.features import FeatureProducts
 from repsim_geo.pairwise.jobs import Jobs, threads, workers_here
 from repsim_geo.pairwise.networks import Networks
@@ -39,10 +38,9 @@ from repsim_geo.pairwise.shapes import ShapeProducts
 from repsim_geo.pairwise.sources import Source, as_source
 from repsim_geo.pairwise.store import TileStore, recorded_run
 from repsim_geo.pairwise.tiles import MatrixTiles
+from repsim_geo.pairwise.work import Work
 from repsim_geo.registry import Method, as_metric
 
-# Inputs, and networks, of the sample from which the time is predicted.
-_SAMPLE_ROWS, _SAMPLE_NETWORKS = 512, 8
 # Seconds of a sample that need not be repeated.
 _LONG_SAMPLE = 0.3
 
@@ -274,7 +272,7 @@ class _Work:
             self.plan = replace(self.plan, route=route)
 
     @cached_property
-    def engine(self) -> MatrixTiles | CrossProducts | PreparedPairs:
+    def engine(self) -> Work:
         """Object that computes the tiles of the route."""
         route, first, metric, form = self.plan.route, self.first, self.metric, self.form or self._cloud
         if route.name == "points" or form is None:
@@ -305,8 +303,8 @@ class _Work:
         with self._full_precision():
             preparation = _seconds(lambda: self.engine)
         # With derivatives, if any are wanted: what the sample leaves behind is used again.
-        with self._full_precision(), threads(1 if getattr(self.engine, "one_thread", False) else None):
-            sample, share = self.engine.sample(_SAMPLE_ROWS, _SAMPLE_NETWORKS)
+        with self._full_precision(), threads(1 if self.engine.one_thread else None):
+            sample, share = self.engine.sample()
             seconds = _seconds(sample)
             # What is done for the first time takes longer.
             seconds = seconds if seconds > _LONG_SAMPLE else _seconds(sample)

@@ -39,17 +39,6 @@ class FeatureProducts(CrossProducts):
         self.diagonals = self._norms() if self.form.diagonals_matter else None
 
     def all_distances(self, run: Run) -> Tensor:
-        """
-        Distances of all networks.
-
-        Parameters
-        ----------
-        run : callable
-
-        Returns
-        -------
-        Tensor, shape (n, k)
-        """
         networks, form, whole = self.networks, self.form, self.whole(run)
         products = form.from_features(whole, self.diagonals, networks.m)
         squares = products.diagonal()
@@ -65,8 +54,7 @@ class FeatureProducts(CrossProducts):
             if squares.requires_grad:
                 # A QR decomposition has no derivative where a network has silent units.
                 return self._tiles().squared_differences(run, pairs)
-            size = self.pairs_at_once
-            jobs = [(part,) for part in pairs.split(size)]
+            jobs = [(part,) for part in pairs.split(self.pairs_at_once)]
             return torch.cat([values for (values,) in run("near_pairs", self.differences_of, jobs)])
 
         return distances_from_products(form, networks.m, products, squares, differences, networks.dtype)

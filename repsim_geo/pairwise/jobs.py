@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import MethodType
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from repsim_geo._extras import need
 from repsim_geo._warnings import warn_user
 from repsim_geo.pairwise.store import TileStore
+from repsim_geo.pairwise.work import Work
 
 Result = tuple[Tensor, ...]
 
@@ -47,7 +49,7 @@ class Jobs:
     def __call__(
         self,
         phase: str,
-        method: Callable[..., Result],
+        method: MethodType,
         jobs: Sequence[tuple[Any, ...]],
         costs: Sequence[float] | None = None,
     ) -> Iterator[Result]:
@@ -58,8 +60,8 @@ class Jobs:
         ----------
         phase : str
             An identifier: results of different phases are kept apart.
-        method : callable
-            A bound method; called with the entries of a job.
+        method : bound method of a Work
+            Called with the entries of a job.
         jobs : sequence of tuple
         costs : sequence of float, optional
             Operations of each job, for the progress bar.
@@ -92,7 +94,7 @@ class Jobs:
         return lambda i: bar.close() if i is None else bar.update(costs[i])
 
     def _finished(
-        self, phase: str, method: Callable[..., Result], jobs: Sequence[tuple[Any, ...]]
+        self, phase: str, method: MethodType, jobs: Sequence[tuple[Any, ...]]
     ) -> Iterator[tuple[int, Result]]:
         """Numbers and results, as they come: first those that are on disk."""
         left = set(range(len(jobs)))
@@ -108,10 +110,11 @@ class Jobs:
             yield i, result
 
     def _computed(
-        self, method: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], left: set[int]
+        self, method: MethodType, jobs: Sequence[tuple[Any, ...]], left: set[int]
     ) -> Iterator[tuple[int, Result]]:
+        work: Work = method.__self__  # pyright: ignore[reportAssignmentType]  # whose method it is
         if self.n_jobs is None and not _configured():
-            with threads(1 if getattr(getattr(method, "__self__", None), "one_thread", False) else None):
+            with threads(1 if work.one_thread else None):
                 for i in sorted(left):
                     yield i, method(*jobs[i])
             return
@@ -132,11 +135,11 @@ class Jobs:
                 )
 
     def _spread(
-        self, method: Callable[..., Result], jobs: list[tuple[int, tuple[Any, ...]]]
+        self, method: MethodType, jobs: list[tuple[int, tuple[Any, ...]]]
     ) -> Iterator[tuple[int, Result]]:
         joblib = need("joblib", "distributed", "n_jobs")
         # The object is an argument of its own, which backends can send once instead of with every job.
-        owner, name = getattr(method, "__self__", None), method.__name__
+        owner, name = method.__self__, method.__name__
         parallel = joblib.Parallel(
             n_jobs=self.n_jobs, prefer="threads", return_as="generator_unordered", batch_size=1
         )

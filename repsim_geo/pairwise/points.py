@@ -10,12 +10,15 @@ from torch import Tensor
 
 from repsim_geo.pairwise.matrices import Run
 from repsim_geo.pairwise.sources import Source
+from repsim_geo.pairwise.work import Work
 
 # Columns of matrices that one thread decomposes faster than several.
 _SMALL = 256
+# Networks on a side of the sample from which the time is predicted.
+_SAMPLE = 8
 
 
-class PreparedPairs:
+class PreparedPairs(Work):
     """
     Tiles of distances between prepared networks.
 
@@ -56,7 +59,7 @@ class PreparedPairs:
         return tuple((self._prepared(0) if self._kept is None else self._kept[0]).shape)
 
     @property
-    def one_thread(self) -> bool:
+    def one_thread(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]  # of the points
         """Whether decompositions are so small that several threads would only wait for each other."""
         return not self.point or self.point[-1] <= _SMALL
 
@@ -68,23 +71,12 @@ class PreparedPairs:
         columns = rows if self.first is None else _slices(self.first, n, self.side)
         return [(i, j) for i in rows for j in columns if self.first is not None or i.start <= j.start]
 
-    def __sizeof__(self) -> int:
-        # Schedulers ask, and send large objects once to every worker instead of with every job.
-        return object.__sizeof__(self) + sum(x.nbytes for x in self._kept or ())
+    @property
+    def nbytes(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]  # of what it holds
+        """Bytes of activations, or points, in memory."""
+        return sum(x.nbytes for x in self._kept or ())
 
     def all_distances(self, run: Run) -> Tensor:
-        """
-        Distances of all networks.
-
-        Parameters
-        ----------
-        run : callable
-
-        Returns
-        -------
-        Tensor, shape (n, k)
-            Symmetric with zero diagonal if all are compared with all.
-        """
         tiles = self.tiles
         start = self.first or 0
         rows: dict[int, list[Tensor]] = {}
@@ -121,23 +113,9 @@ class PreparedPairs:
         values = [self.metric.between(x, y) if wanted else x.new_zeros(()) for x, y, wanted in pairs]
         return (torch.stack(values).unflatten(0, (len(a), len(b))),)
 
-    def sample(self, rows: int, networks: int) -> tuple[Callable[[], Any], float]:
-        """
-        A piece of the work, and which share of all it is.
-
-        Parameters
-        ----------
-        rows : int
-            Not looked at.
-        networks : int
-            Take at most so many on a side.
-
-        Returns
-        -------
-        callable, float
-        """
+    def sample(self) -> tuple[Callable[[], Any], float]:
         i, j = self.tiles[-1]
-        side = min(networks, i.stop - i.start, j.stop - j.start)
+        side = min(_SAMPLE, i.stop - i.start, j.stop - j.start)
         i, j = slice(i.start, i.start + side), slice(j.stop - side, j.stop)
         everything = sum((a.stop - a.start) * (b.stop - b.start) for a, b in self.tiles)
         return (lambda: self.distances_of(i, j)), side**2 / everything

@@ -45,18 +45,6 @@ class ShapeProducts(CrossProducts):
         self.one_thread = max(networks.widths) <= 256
 
     def all_distances(self, run: Run) -> Tensor:
-        """
-        Distances of all networks.
-
-        Parameters
-        ----------
-        run : callable
-
-        Returns
-        -------
-        Tensor, shape (n, k)
-            Symmetric with zero diagonal if all are compared with all.
-        """
         nuclear = self.whole(run)
         # Those of a network with itself are its squared norm.
         squares = nuclear.diagonal()

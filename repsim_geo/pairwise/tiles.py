@@ -16,6 +16,7 @@ from repsim_geo.numerics.norms import safe_sqrt, squared_norm
 from repsim_geo.pairwise.lengths import measure
 from repsim_geo.pairwise.matrices import Pairs, Run, added_up, distances_from_products, refuse_nothing
 from repsim_geo.pairwise.networks import Networks
+from repsim_geo.pairwise.work import Work
 
 Block = tuple[slice, slice]
 
@@ -27,6 +28,8 @@ MUCH_CENTERED = 1e-4
 _FLOAT32_TERMS = 2**13
 # Networks on a side of a block of inner products, of which only the upper half is computed.
 _SIDE = 512
+# Inputs of the sample from which the time is predicted.
+_SAMPLE = 512
 # Entries of the differences of pairs of matrices that are formed at once.
 PAIR_ELEMENTS = 2**21
 
@@ -53,7 +56,7 @@ class Sums(NamedTuple):
     rows: Tensor
 
 
-class MatrixTiles:
+class MatrixTiles(Work):
     """
     The matrices that the form of some networks makes of them, in blocks.
 
@@ -179,22 +182,12 @@ class MatrixTiles:
 
     # ------------------------------------------------------------------ what blocks add up to
 
-    def __sizeof__(self) -> int:
-        # Schedulers ask, and send large objects once to every worker instead of with every job.
-        return object.__sizeof__(self) + self.networks.nbytes
+    @property
+    def nbytes(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]  # of what it holds
+        """Bytes of activations, or points, in memory."""
+        return self.networks.nbytes
 
     def all_distances(self, run: Run) -> Tensor:
-        """
-        Distances of all networks.
-
-        Parameters
-        ----------
-        run : callable
-
-        Returns
-        -------
-        Tensor, shape (n, k)
-        """
         form, networks = self.form, self.networks
         sums = self.sums(run)
         if isinstance(form.kernel, Radial) and form.kind in ("gram", "squared"):
@@ -212,22 +205,8 @@ class MatrixTiles:
 
         return distances_from_products(form, networks.m, products, squares, differences, networks.dtype)
 
-    def sample(self, rows: int, networks: int) -> tuple[Callable[[], Any], float]:
-        """
-        A piece of the work, and which share of all it is.
-
-        Parameters
-        ----------
-        rows : int
-            Take at most so many.
-        networks : int
-            Not looked at.
-
-        Returns
-        -------
-        callable, float
-        """
-        few = slice(0, min(rows, self.blocks[0][0].stop))
+    def sample(self) -> tuple[Callable[[], Any], float]:
+        few = slice(0, min(_SAMPLE, self.blocks[0][0].stop))
         return (lambda: self.sums_of((few, few))), few.stop**2 / sum(self.costs())
 
     def costs(self) -> list[float]:
