@@ -213,7 +213,7 @@ class _Work:
         if form is None:
             widest = max(sizes.widths)
             if self._cloud is None:
-                point = PreparedPairs(self.sources[:1], self.metric, None, 1, keep=True).point
+                point = tuple(self._first_point[0].shape)
             else:
                 point = (sizes.m, min(sizes.m - 1, widest))
             points = points_route(sizes, point, self.metric.pair_flops(sizes.m, widest), block)
@@ -224,6 +224,13 @@ class _Work:
         # Points are whole matrices, where blocks make do with halves.
         points = points_route(sizes, (sizes.m, sizes.m), 2 * tiles.flops / max(1, sizes.pairs), block)
         return [features_route(sizes, form), tiles, points] if form.linear else [tiles, points]
+
+    @cached_property
+    def _first_point(self) -> list[Tensor]:
+        """The first network prepared: its size is asked for before there is a plan."""
+        with self._full_precision():
+            probe = PreparedPairs(self.sources[:1], self.metric, None, 1, keep=True, device=self.device)
+        return probe.kept
 
     @cached_property
     def _derivatives(self) -> bool:
@@ -276,7 +283,9 @@ class _Work:
         """Object that computes the tiles of the route."""
         route, first, metric, form = self.plan.route, self.first, self.metric, self.form or self._cloud
         if route.name == "points" or form is None:
-            return PreparedPairs(self.sources, metric, first, route.size, keep=route.keep, device=self.device)
+            known = self._first_point if form is None else []
+            how = {"keep": route.keep, "device": self.device, "known": known}
+            return PreparedPairs(self.sources, metric, first, route.size, **how)
         entrywise = route.name == "tiles" and not (form.linear and form.kind == "gram")
         together = max(1, CACHED_ELEMENTS // route.size**2) if entrywise else None
         networks = Networks(self.sources, metric, form, self.device, together, self.sizes.read)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -35,6 +36,8 @@ class PreparedPairs(Work):
         Prepare every network once, and keep what comes out. Otherwise a tile prepares its own networks, and
         the first side of it stays for all tiles of a row.
     device : torch.device, optional
+    known : sequence of Tensor
+        The first networks, if they are prepared already.
     """
 
     def __init__(
@@ -46,14 +49,21 @@ class PreparedPairs(Work):
         *,
         keep: bool,
         device: Any = None,
+        known: Sequence[Tensor] = (),
     ):
         self.sources, self.metric, self.first, self.side = list(sources), metric, first, side
         self.n = len(sources)
         self._device = device
-        self._kept = [self._prepared(i) for i in range(len(sources))] if keep else None
+        rest = (self._prepared(i) for i in range(len(known), len(sources)))
+        self._kept = [*known, *rest] if keep else None
         self._row: tuple[slice, list[Tensor]] | None = None
 
     @property
+    def kept(self) -> list[Tensor]:
+        """Prepared networks that stay in memory."""
+        return self._kept or []
+
+    @cached_property
     def point(self) -> tuple[int, ...]:
         """Shape of a prepared network."""
         return tuple((self._prepared(0) if self._kept is None else self._kept[0]).shape)
@@ -74,7 +84,7 @@ class PreparedPairs(Work):
     @property
     def nbytes(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]  # of what it holds
         """Bytes of activations, or points, in memory."""
-        return sum(x.nbytes for x in self._kept or ())
+        return sum(x.nbytes for x in self.kept)
 
     def all_distances(self, run: Run) -> Tensor:
         tiles = self.tiles
