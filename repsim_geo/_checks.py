@@ -218,3 +218,32 @@ def check_pair(
             f"{first} and {second} must be on one device, got {x.device} and {y.device}. "
             f"Move one of them, for example {second}.to({first}.device)."
         )
+
+
+def usable_device(device: Any) -> torch.device:
+    """
+    A device of this machine that holds numbers.
+
+    Parameters
+    ----------
+    device : torch.device or str
+
+    Returns
+    -------
+    torch.device
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        found = torch.device(device)
+        torch.zeros(1, device=found).item()
+    except (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        here = "cpu" if accelerator is None else f"cpu and {accelerator.type}"
+        raise ValueError(
+            f"device must be a device that torch can use here ({here}), got {device!r}. "
+            "Leave it out to compute where the first network is."
+        ) from error
+    return found

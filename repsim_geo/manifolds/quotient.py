@@ -20,13 +20,13 @@ from repsim_geo.numerics.alignment import (
     check_same_size,
     distances_from_nuclear_norms,
     finite_eigenvalues,
-    finite_singular_values,
     finite_svd,
     working_precision,
 )
 from repsim_geo.numerics.angles import cot_times, inverse_sinc
 from repsim_geo.numerics.centering import symmetrize
 from repsim_geo.numerics.norms import root_above_rounding, squared_norm, with_axes
+from repsim_geo.numerics.nuclear import nuclear_norms
 from repsim_geo.numerics.symmetric import spectrum
 from repsim_geo.numerics.tracing import any_true, constant, readable
 
@@ -220,7 +220,7 @@ class Quotient(RiemannianManifold):
                 if len(here[0]):
                     cross = left @ torch.cat(list(y[j : j + 4 * side]), -1)
                     cross = cross.unflatten(0, (-1, p)).unflatten(-1, (-1, p)).transpose(1, 2)
-                    values = finite_singular_values(working_precision(cross[here])).sum(-1)
+                    values = nuclear_norms(working_precision(cross[here]))
                     norms[i : i + side, j : j + 4 * side][here] = values
         return norms
 

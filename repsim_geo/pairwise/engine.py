@@ -20,7 +20,7 @@ from repsim_geo.errors import ShapeError
 from repsim_geo.metrics.base import RepresentationMetric
 from repsim_geo.numerics.tracing import constant
 from repsim_geo.pairwise.features import FeatureProducts
-from repsim_geo.pairwise.jobs import Jobs, threads, workers_here
+from repsim_geo.pairwise.jobs import Jobs, check_workers, threads, workers_here
 from repsim_geo.pairwise.networks import Networks
 from repsim_geo.pairwise.plan import (
     CACHED_ELEMENTS,
@@ -117,6 +117,10 @@ def pairwise(
     >>> pairwise(reps[:1], others=reps[1:]).shape
     torch.Size([1, 2])
     """
+    if store is not None and not isinstance(store, str | PathLike):
+        raise TypeError(
+            f"store must be the name of a folder, got {type(store).__name__}. Give a string or a path."
+        )
     work = _Work(reps, others, method, options, block, n_jobs, route, memory, device)
     if store is not None:
         work.go_on(recorded_run(store))
@@ -178,6 +182,8 @@ class _Work:
         device: Any,
     ):
         metric = as_metric(method, **options)
+        device = None if device is None else _checks.usable_device(device)
+        check_workers(n_jobs)
         sources = _sources(reps, "reps", metric.takes_repeats)
         self.first = None if others is None else len(sources)
         if others is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from types import MethodType
 from typing import Any
 
@@ -161,6 +162,26 @@ def _configured() -> bool:
         return False
     backend, _ = joblib.parallel.get_active_backend()
     return type(backend).__name__ != "LokyBackend" or joblib.effective_n_jobs(None) > 1
+
+
+def check_workers(n_jobs: Any) -> None:
+    """
+    Refuse what is no number of workers.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        As for `Jobs`.
+
+    Raises
+    ------
+    ValueError
+    """
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or isinstance(n_jobs, bool) or n_jobs == 0):
+        raise ValueError(
+            f"n_jobs must be a number of workers, or -1 for one on each core, got {n_jobs!r}. "
+            "None takes what joblib.parallel_config says."
+        )
 
 
 def workers_here(n_jobs: int | None) -> int:

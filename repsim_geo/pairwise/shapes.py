@@ -10,9 +10,9 @@ from torch.nn.functional import pad
 
 from repsim_geo.numerics.alignment import (
     distances_from_nuclear_norms,
-    finite_singular_values,
     working_precision,
 )
+from repsim_geo.numerics.nuclear import nuclear_norms
 from repsim_geo.pairwise.cross_products import CrossProducts
 from repsim_geo.pairwise.matrices import Run
 from repsim_geo.pairwise.networks import Networks
@@ -93,7 +93,7 @@ class ShapeProducts(CrossProducts):
         ]
         parts = [rows[a][b] for a, b in wanted]
         square = [pad(part, (0, width - part.shape[1], 0, width - part.shape[0])) for part in parts]
-        values = finite_singular_values(working_precision(torch.stack(square))).sum(-1)
+        values = nuclear_norms(working_precision(torch.stack(square)))
         table = values.new_zeros(len(i), len(j))
         table[tuple(torch.tensor(wanted, device=values.device).T)] = values
         return table

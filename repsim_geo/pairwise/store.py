@@ -116,6 +116,11 @@ class TileStore:
                 f"store must be a folder, got {str(folder)!r}, which is a file or leads through one. "
                 "Give the name of a folder, or a new name."
             ) from error
+        except OSError as error:
+            raise OSError(
+                f"store must be a folder that can be made and written, got {str(folder)!r}: "
+                f"{error.strerror}. Give a folder of your own."
+            ) from error
         self._claim(json.loads(text))
         self._clean()
 

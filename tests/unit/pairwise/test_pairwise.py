@@ -1,5 +1,8 @@
 """All-pairs distances are those of compare, whatever the tiles."""
 
+import re
+from pathlib import Path
+
 import geoopt
 import numpy as np
 import pytest
@@ -91,3 +94,31 @@ def test_networks_with_different_numbers_of_repeats():
     )
     with pytest.raises(rg.ShapeError, match="one representation"):
         rg.pairwise(reps, "angular_cka")
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error", "message"),
+    [
+        ("device", "gpu", ValueError, "device must be a device that torch can use here (cpu"),
+        ("device", "meta", ValueError, "got 'meta'. Leave it out"),
+        ("device", 3.5, ValueError, "got 3.5"),
+        ("n_jobs", 0, ValueError, "n_jobs must be a number of workers, or -1"),
+        ("n_jobs", "2", ValueError, "got '2'. None takes"),
+        ("n_jobs", 1.5, ValueError, "got 1.5"),
+        ("store", 5, TypeError, "store must be the name of a folder, got int"),
+        ("store", b"x", TypeError, "got bytes. Give a string or a path."),
+    ],
+)
+def test_odd_places_and_workers_are_refused_in_words(argument, value, error, message, generator):
+    reps = [torch.randn(6, 2, generator=generator) for _ in range(2)]
+    with pytest.raises(error, match=re.escape(message)):
+        rg.pairwise(reps, **{argument: value})
+
+
+def test_a_folder_that_cannot_be_made_is_refused_in_words(monkeypatch, tmp_path):
+    def refuse(self, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OSError, match="can be made and written, got .*: Permission denied"):
+        rg.pairwise(REPS, store=tmp_path / "tiles")
