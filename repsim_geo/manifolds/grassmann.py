@@ -20,6 +20,7 @@ from repsim_geo.numerics.alignment import (
 from repsim_geo.numerics.angles import cot_times
 from repsim_geo.numerics.centering import symmetrize
 from repsim_geo.numerics.norms import inner, root_above_rounding, squared_norm, with_axes
+from repsim_geo.numerics.singular import polar_factor
 from repsim_geo.numerics.subspaces import Everything
 from repsim_geo.numerics.symmetric import ARC, COS, SINC, VERSINC, spectral
 
@@ -153,10 +154,10 @@ class Grassmannian(RiemannianManifold):
 
     def projx(self, x: Tensor) -> Tensor:
         """Nearest orthonormal frame: the polar factor, of the part in the subspace."""
-        u, _, vh = finite_svd(working_precision(self.subspace.project(x)))
+        frame = polar_factor(working_precision(self.subspace.project(x)))
         # Singular vectors of small directions are in the subspace up to rounding relative to the large ones;
         # put back there, the frame is orthonormal up to that, and one step of Newton's iteration makes it so.
-        frame = self.subspace.project(u @ vh)
+        frame = self.subspace.project(frame)
         return (1.5 * frame - frame @ (frame.mT @ frame) / 2).to(x.dtype)
 
     def proju(self, x: Tensor, u: Tensor) -> Tensor:

@@ -174,6 +174,40 @@ def leading_directions(x: Tensor, variance: float, cutoff: float) -> Tensor:
     return _SingularFunction.apply(x, rule)  # type: ignore[no-any-return]
 
 
+def polar_factor(x: Tensor) -> Tensor:
+    """
+    Nearest matrix with orthonormal columns (or rows): all singular values become one.
+
+    Parameters
+    ----------
+    x : Tensor, shape (*batch, m, d)
+
+    Returns
+    -------
+    Tensor, shape (*batch, m, d)
+
+    Notes
+    -----
+    Where it is delicate: where a singular value vanishes the factor is not unique; one is returned, and the
+    derivative along such directions is taken as zero. Derivatives divide by sums of singular values, so equal
+    ones, which an orthonormal frame has, are harmless. Differentiable once; a second derivative raises.
+
+    Examples
+    --------
+    >>> import torch
+    >>> polar_factor(torch.diag(torch.tensor([4.0, -2.0])))
+    tensor([[ 1.,  0.],
+            [ 0., -1.]])
+    """
+
+    def rule(s: Tensor) -> _Rule:
+        one = torch.ones_like(s)
+        sums = s[..., :, None] + s[..., None, :]
+        return _Rule(one, torch.zeros_like(sums), _ratio(torch.full_like(sums, 2.0), sums), _ratio(one, s))
+
+    return _SingularFunction.apply(x, rule)  # type: ignore[no-any-return]
+
+
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(b > 0, a, 0.0) / torch.where(b > 0, b, 1.0)
 

@@ -521,3 +521,20 @@ def test_second_derivatives_of_embeddings(case, kind):
 def test_second_derivatives_of_embeddings_that_are_not_written_raise(case):
     metric = case.make()
     assert_raises(partial(embedded, metric), draw(case))
+
+
+@pytest.mark.parametrize("case", MANIFOLDS, ids=str)
+def test_steps_of_optimizers_begin_along_their_vector(case, seed):
+    # A retraction ends in a projection, whose derivative at a point is where equal singular values show.
+    manifold = case.make()
+    for k in range(5):
+        generator = torch.Generator().manual_seed(seed + k)
+        x = manifold.random(*case.point, dtype=torch.float64, generator=generator).as_subclass(Tensor)
+        v, w = (
+            manifold.proju(x, torch.randn(x.shape, dtype=torch.float64, generator=generator)) for _ in "vw"
+        )
+        u = torch.zeros_like(x).requires_grad_()
+        (g,) = torch.autograd.grad((manifold.retr(x, u) * w).sum(), u)
+        assert float((g * v).sum()) == pytest.approx(
+            float((w * v).sum()), abs=1e-9 * float(x.abs().max() + 1)
+        )

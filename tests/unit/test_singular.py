@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from repsim_geo.numerics.singular import partially_whitened, principal_part
+from repsim_geo.numerics.singular import partially_whitened, polar_factor, principal_part
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
@@ -18,6 +18,7 @@ def test_principal_part_is_the_nearest_matrix(shape, generator):
 def test_derivatives_match_finite_differences(shape, generator):
     x = torch.randn(*shape, dtype=torch.float64, generator=generator).requires_grad_()
     assert torch.autograd.gradcheck(lambda a: principal_part(a, 2), x)
+    assert torch.autograd.gradcheck(polar_factor, x)
     for whiten in (0.3, 1.0):
         assert torch.autograd.gradcheck(lambda a, w=whiten: partially_whitened(a, w, 2.0), x)
 
@@ -36,7 +37,11 @@ def test_absent_directions_stay_absent():
 
 def test_derivatives_are_finite_at_ties_and_rank_drops():
     for x in (torch.eye(3), torch.zeros(3, 3), torch.diag(torch.tensor([1.0, 1.0, 0.0]))):
-        for function in (lambda a: principal_part(a, 2), lambda a: partially_whitened(a, 0.5, 1.0)):
+        for function in (
+            lambda a: principal_part(a, 2),
+            lambda a: partially_whitened(a, 0.5, 1.0),
+            polar_factor,
+        ):
             leaf = x.double().requires_grad_()
             (g,) = torch.autograd.grad((function(leaf) * torch.arange(9.0).reshape(3, 3)).sum(), leaf)
             assert bool(g.isfinite().all())
@@ -47,3 +52,15 @@ def test_second_derivative_is_refused_not_wrong(generator):
     (g,) = torch.autograd.grad(partially_whitened(x, 0.5, 1.0).square().sum(), x, create_graph=True)
     with pytest.raises(NotImplementedError, match="second derivatives of"):
         g.sum().backward()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_polar_factors_of_frames_have_the_derivative_of_the_projection(seed):
+    generator = torch.Generator().manual_seed(seed)
+    q = torch.linalg.qr(torch.randn(7, 3, dtype=torch.float64, generator=generator)).Q.requires_grad_()
+    w = torch.randn(7, 3, dtype=torch.float64, generator=generator)
+    (found,) = torch.autograd.grad((polar_factor(q) * w).sum(), q)
+    # At a frame the derivative takes away the symmetric part of q'w.
+    with torch.no_grad():
+        wanted = w - q @ (q.mT @ w + w.mT @ q) / 2
+    np.testing.assert_allclose(found, wanted, atol=1e-13)
