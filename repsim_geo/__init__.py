@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from repsim_geo.activations import Activations as Activations
+    from repsim_geo.activations import ActivationSet as ActivationSet
     from repsim_geo.compare import compare as compare
     from repsim_geo.errors import ConvergenceWarning as ConvergenceWarning
     from repsim_geo.errors import CutLocusWarning as CutLocusWarning
     from repsim_geo.errors import DegenerateRepresentationError as DegenerateRepresentationError
     from repsim_geo.errors import DegenerateRepresentationWarning as DegenerateRepresentationWarning
+    from repsim_geo.errors import MismatchedRowsError as MismatchedRowsError
     from repsim_geo.errors import NotOnManifoldError as NotOnManifoldError
     from repsim_geo.errors import ShapeError as ShapeError
     from repsim_geo.errors import UnknownMetricError as UnknownMetricError
@@ -163,11 +166,14 @@ if TYPE_CHECKING:
 
 # Public name -> module that defines it. A test holds this list against the imports above.
 _HOME = {
+    "Activations": "activations",
+    "ActivationSet": "activations",
     "compare": "compare",
     "ConvergenceWarning": "errors",
     "CutLocusWarning": "errors",
     "DegenerateRepresentationError": "errors",
     "DegenerateRepresentationWarning": "errors",
+    "MismatchedRowsError": "errors",
     "NotOnManifoldError": "errors",
     "ShapeError": "errors",
     "UnknownMetricError": "errors",
@@ -310,6 +316,8 @@ _HOME = {
     "pairwise_time_warping": "stats.time_warping",
 }
 
+_SUBMODULES = ("compat", "extract", "io", "optim", "recipes", "verify", "viz")
+
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
@@ -318,7 +326,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
         globals()[name] = value
         return value
-    if name in ("optim", "recipes", "verify", "viz"):
+    if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

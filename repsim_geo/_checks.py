@@ -5,9 +5,11 @@ from __future__ import annotations
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from repsim_geo.activations import check_same_rows, labeled, unlabeled
 from repsim_geo.errors import DegenerateRepresentationError, ShapeError
 
 _DTYPES = (torch.float32, torch.float64)
@@ -22,13 +24,14 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
 
     Parameters
     ----------
-    x : Tensor, ndarray or nested sequence
+    x : Tensor, ndarray, nested sequence, Activations, pandas DataFrame or xarray DataArray
     name : str
         What to call it in messages.
 
     Returns
     -------
     Tensor, shape (*batch, m, d)
+        It knows the names of its rows, if `x` does, so that `check_pair` can compare them.
 
     Raises
     ------
@@ -37,6 +40,7 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
     ShapeError
         Fewer than two axes, or an empty axis.
     """
+    x, ids = unlabeled(x)
     if isinstance(x, list | tuple) and len({tuple(getattr(a, "shape", ())) for a in x}) > 1:
         raise ShapeError(
             f"{name} must be the activations of one network (m, d), or a stack of equal shapes, got a list "
@@ -47,7 +51,9 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
         x = torch.stack(list(x))
     if not isinstance(x, Tensor):
         try:
-            x = torch.as_tensor(x)
+            # torch has no tensors that cannot be written to, which is what memory maps and new frames hold.
+            read_only = isinstance(x, np.ndarray) and not x.flags.writeable
+            x = torch.as_tensor(np.array(x) if read_only else x)
         except (TypeError, ValueError, RuntimeError) as error:
             raise TypeError(
                 f"{name} must be a tensor or an array of numbers with shape (m, d), "
@@ -72,7 +78,7 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
         x = x.flatten(-3)
     if 0 in x.shape:
         raise ShapeError(f"{name} must not be empty, got shape {tuple(x.shape)}.")
-    return x
+    return labeled(x, ids)
 
 
 def check_count(value: Any, name: str, of: str = "", hint: str = "None keeps all.") -> None:
@@ -188,7 +194,7 @@ def check_pair(
     Raises
     ------
     ShapeError
-        Different numbers of rows.
+        Different numbers of rows; rows that have other names (MismatchedRowsError).
     TypeError
         Different dtypes.
     ValueError
@@ -201,6 +207,7 @@ def check_pair(
             f"got {x.shape[-2]} rows and {y.shape[-2]} rows. "
             f"{caller} pairs row i of {first} with row i of {second}; select the common inputs first."
         )
+    check_same_rows(getattr(x, "row_ids", None), getattr(y, "row_ids", None), names)
     both = batched and x.dim() == 3 and y.dim() == 3
     if both and x.shape[0] != y.shape[0] and 1 not in (x.shape[0], y.shape[0]):
         raise ShapeError(

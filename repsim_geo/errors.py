@@ -7,6 +7,10 @@ class ShapeError(ValueError):
     """Tensors whose sizes do not fit each other or the metric."""
 
 
+class MismatchedRowsError(ShapeError):
+    """Activations whose rows are not the same inputs in the same order."""
+
+
 class DegenerateRepresentationError(ValueError):
     """Activations that carry nothing the metric could compare, such as a constant representation."""
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from repsim_geo import _checks
+from repsim_geo.activations import labeled
 from repsim_geo.embeddings.matrix_form import MatrixForm
 from repsim_geo.errors import ShapeError
 from repsim_geo.metrics.base import RepresentationMetric
@@ -35,11 +36,11 @@ from repsim_geo.pairwise.plan import (
 )
 from repsim_geo.pairwise.points import PreparedPairs
 from repsim_geo.pairwise.shapes import ShapeProducts
-from repsim_geo.pairwise.sources import Source, as_source
 from repsim_geo.pairwise.store import TileStore, recorded_run
 from repsim_geo.pairwise.tiles import MatrixTiles
 from repsim_geo.pairwise.work import Work
 from repsim_geo.registry import Method, as_metric
+from repsim_geo.sources.source import Source, as_source, row_ids
 
 # Seconds of a sample that need not be repeated.
 _LONG_SAMPLE = 0.3
@@ -420,12 +421,15 @@ def _source(x: Any, name: str, repeats: bool) -> Source:
         tensor = _checks.as_activations(x, name)
         if tensor.dim() == 3:
             return _Repeats(tensor, name)
-    return as_source(x, name)
+    source = as_source(x, name)
+    if isinstance(x, str | PathLike):
+        source.ids = row_ids(x)
+    return source
 
 
 def _check_alike(sources: Sequence[Source], device: Any) -> None:
     """Refuse networks of different inputs, dtypes or devices."""
-    first, *rest = (_stand_in(s, device) for s in sources)
+    first, *rest = (labeled(_stand_in(s, device), s.ids) for s in sources)
     for source, other in zip(sources[1:], rest, strict=True):
         _checks.check_pair(first, other, "pairwise()", (sources[0].name, source.name), batched=False)
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from repsim_geo.pairwise.matrices import Run
-from repsim_geo.pairwise.sources import Source
 from repsim_geo.pairwise.work import Work
+from repsim_geo.sources.source import Source
 
 # Columns of matrices that one thread decomposes faster than several.
 _SMALL = 256

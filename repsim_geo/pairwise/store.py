@@ -6,7 +6,6 @@ import json
 import operator
 import os
 import re
-import secrets
 import struct
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repsim_geo._files import replacing
 from repsim_geo._warnings import warn_user
 
 # A tile file is: magic, sizes of header and body, header (JSON), body (one tensor after the other), and the
@@ -338,25 +338,8 @@ def _checksum(data: bytes) -> bytes:
 
 def _write(path: Path, data: bytes) -> None:
     """Give a file these contents, all at once and to last; on failure it keeps its old ones."""
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    # The new name lasts once the folder is on disk too. Not every system can be told to see to that; where
-    # it cannot, a crash of the machine may cost a tile, which is then computed again.
-    with suppress(OSError):
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    with replacing(path) as file:
+        file.write(data)
 
 
 def _canonical(value: Mapping[str, Any]) -> str:

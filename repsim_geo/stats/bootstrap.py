@@ -16,6 +16,7 @@ from torch import Tensor
 from repsim_geo import _checks
 from repsim_geo._extras import need
 from repsim_geo._warnings import warn_user
+from repsim_geo.activations import as_labeled_as
 from repsim_geo.errors import DegenerateRepresentationError, DegenerateRepresentationWarning, ShapeError
 from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.manifolds.sphere import UnitSphere
@@ -732,7 +733,7 @@ def as_representation(x: Any, name: str) -> Tensor:
             "Its rows are resampled; flatten tokens or positions first."
         )
     _checks.check_finite(x, name)
-    return x.detach()
+    return as_labeled_as(x.detach(), x)
 
 
 def as_networks(reps: Any, least: int = 2) -> list[Tensor]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from repsim_geo._extras import need
+from repsim_geo._files import replacing
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -64,7 +65,7 @@ class Estimator(BaseEstimator):
             "results": {k: _packed(v, f"results.{k}", tensors) for k, v in results.items()},
         }
         arrays = {k: v.detach().cpu().numpy() for k, v in tensors.items()}
-        with open(path, "wb") as file:
+        with replacing(path) as file:
             np.savez(file, **arrays, description=np.array(json.dumps(described)))
 
     @classmethod

@@ -14,6 +14,7 @@ from geoopt.manifolds.scaled import Scaled
 from torch import Tensor
 
 from repsim_geo import _checks
+from repsim_geo.activations import as_labeled_as
 from repsim_geo.errors import ShapeError
 from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.numerics.alignment import working_precision
@@ -430,7 +431,8 @@ def _layers(reps: Any, name: str, distance: Any) -> list[Tensor]:
             f"reps_{name} must be a list of activations (m, d), one for each layer, got "
             f"{type(reps).__name__}. Put a single one in a list."
         )
-    layers = [working_precision(_checks.as_activations(rep, name).detach()) for rep in reps]
+    given = [_checks.as_activations(rep, name) for rep in reps]
+    layers = [as_labeled_as(working_precision(x.detach()), x) for x in given]
     for layer in layers:
         _checks.check_finite(layer, name)
         if layer.dim() > 2 and not getattr(distance, "takes_repeats", False):

@@ -26,7 +26,9 @@ from torch import Tensor
 
 from repsim_geo import _checks
 from repsim_geo._extras import need
+from repsim_geo.activations import Ids, unlabeled
 from repsim_geo.errors import ShapeError
+from repsim_geo.sources.folders import LARGEST_INDEX, ROW_IDS, is_folder_of_layers, read_ids, read_index
 
 _SMALL = 64 * 2**20  # bytes of an array that a fingerprint reads whole
 _SAMPLED = 256  # rows of a larger one
@@ -39,6 +41,7 @@ _SAFETENSORS = {
 }  # fmt: skip
 _NPZ = "a zip archive as numpy.savez writes it"
 _SUFFIXES = ".npy, .npz, .safetensors, .h5, .hdf5 or .zarr"
+_DAMAGED_HEADER = (ValueError, TypeError, KeyError, AttributeError, RecursionError, struct.error)
 _HDF5_LOCK = threading.RLock()  # HDF5 is not parallel within a process
 
 
@@ -66,10 +69,13 @@ class Source(ABC):
         The whole tensor, if it lives in memory.
     sliceable : bool
         Whether a block of rows costs less than the whole. If not, take whole() once per pass.
+    ids : tuple of str or int, or None
+        Names of the rows, where they are known.
     """
 
     resident: Tensor | None = None
     sliceable: bool = True
+    ids: Ids | None = None
 
     def __init__(
         self,
@@ -146,7 +152,7 @@ def as_source(x: Any, name: str) -> Source:
 
     Parameters
     ----------
-    x : Tensor, ndarray, nested sequence, memmap, str, Path, dataset, callable or Source
+    x : Tensor, ndarray, nested sequence, Activations, memmap, str, Path, dataset, callable or Source
         - A tensor is kept as it is, with its graph of gradients; an array in memory shares its memory.
         - ``np.memmap`` is read from its file, not through the map, so that memory holds only the rows asked
           for. A copy-on-write map, or one without a file name, counts as an array in memory.
@@ -193,6 +199,16 @@ def as_source(x: Any, name: str) -> Source:
     tensor([[2., 3.],
             [4., 5.]])
     """
+    if isinstance(x, Source):
+        return x
+    x, ids = unlabeled(x)
+    source = _as_source(x, name)
+    if ids is not None and len(ids) == source.shape[0]:
+        source.ids = ids
+    return source
+
+
+def _as_source(x: Any, name: str) -> Source:
     if isinstance(x, Source):
         return x
     if isinstance(x, str | os.PathLike):
@@ -441,10 +457,32 @@ def _from_npy(path: str, entry: str, name: str) -> Source:
     return _File(path, "", name, **layout, available=available)
 
 
-def _from_npz(path: str, entry: str, name: str) -> Source:
-    damage = (OSError, RuntimeError, EOFError, struct.error, zipfile.BadZipFile, zlib.error)
+@contextmanager
+def open_npz(path: str, name: str) -> Iterator[tuple[IO[bytes], zipfile.ZipFile]]:
+    """
+    Open an archive of arrays; what cannot be read inside the block is told in words.
+
+    Parameters
+    ----------
+    path : str
+    name : str
+        What to call it in messages.
+
+    Yields
+    ------
+    file : file
+    archive : ZipFile
+    """
+    damage = (OSError, RuntimeError, EOFError, KeyError, struct.error, zipfile.BadZipFile, zlib.error)
     with _opened(path, name) as file, _reading(name, path, _NPZ, *damage), zipfile.ZipFile(file) as archive:
-        infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        yield file, archive
+
+
+def _from_npz(path: str, entry: str, name: str) -> Source:
+    with open_npz(path, name) as (file, archive):
+        infos = [
+            i for i in archive.infolist() if i.filename.endswith(".npy") and i.filename != f"{ROW_IDS}.npy"
+        ]
         members = {info.filename.removesuffix(".npy"): info for info in infos}
         entry = _choose(members, entry, name, path)
         info = members[entry]
@@ -471,18 +509,44 @@ def _npy_layout(file: IO[bytes], name: str, where: str) -> dict[str, Any]:
     return {"offset": file.tell(), "axes": axes, "steps": steps, "stored": dtype.str}
 
 
-def _from_safetensors(path: str, entry: str, name: str) -> Source:
-    # The header is read here rather than by the library, which maps the file into memory.
-    damage = (ValueError, TypeError, KeyError, AttributeError, RecursionError, struct.error)
-    with _opened(path, name) as file, _reading(name, path, "a safetensors file", *damage):
+def safetensors_header(path: str, name: str) -> tuple[dict[str, Any], dict[str, Any], int, int]:
+    """
+    What a safetensors file says of its arrays; read here rather than by the library, which maps the file.
+
+    Parameters
+    ----------
+    path : str
+    name : str
+        What to call it in messages.
+
+    Returns
+    -------
+    tensors : dict
+        Shape, dtype and place of each array, by name.
+    metadata : dict
+    start : int
+        Where the arrays begin, in bytes.
+    available : int
+        Bytes of the file.
+    """
+    with _opened(path, name) as file, _reading(name, path, "a safetensors file", *_DAMAGED_HEADER):
         available = os.fstat(file.fileno()).st_size
         (length,) = struct.unpack("<Q", file.read(8))
         if length > min(available - 8, _LONGEST_HEADER):
             raise ValueError(f"a header of {length} bytes in a file of {available}")
-        tensors = {key: x for key, x in json.loads(file.read(length)).items() if key != "__metadata__"}
+        tensors = dict(json.loads(file.read(length)).items())
+        metadata = dict(tensors.pop("__metadata__", {}))
+        end = max((int(x["data_offsets"][1]) for x in tensors.values()), default=0)
+        if end > available - 8 - length:
+            raise ValueError(f"{available} bytes where it says {8 + length + end}")
+    return tensors, metadata, 8 + length, available
+
+
+def _from_safetensors(path: str, entry: str, name: str) -> Source:
+    tensors, _, start, available = safetensors_header(path, name)
     entry = _choose(tensors, entry, name, path)
     where, wanted = f"{path}::{entry}", "an array of a safetensors file"
-    with _reading(name, where, wanted, *damage):
+    with _reading(name, where, wanted, *_DAMAGED_HEADER):
         axes = [int(n) for n in tensors[entry]["shape"]]
         begin, end = (int(n) for n in tensors[entry]["data_offsets"])
         code = tensors[entry]["dtype"]
@@ -496,7 +560,7 @@ def _from_safetensors(path: str, entry: str, name: str) -> Source:
         path,
         entry,
         name,
-        offset=8 + length + begin,
+        offset=start + begin,
         axes=axes,
         steps=_steps(axes, numbers.itemsize),
         stored=kind if kind == "bfloat16" else numbers.str,
@@ -512,7 +576,7 @@ class _Chunked(Source):
 
     def __init__(self, path: str, entry: str, name: str, *, library: Literal["h5py", "zarr"]) -> None:
         self._path, self._library, self.name = path, library, name
-        with self._open() as root:
+        with _open_chunked(path, name, library) as root:
             if not hasattr(root, "shape"):
                 found = entry in root and hasattr(root[entry], "shape")
                 entry = entry if found else _choose(_array_names(root), entry, name, path)
@@ -539,20 +603,28 @@ class _Chunked(Source):
         path = self._path if self._library == "h5py" else os.path.join(self._path, self._entry.strip("/"))
         return _digest([*_stamp(path, self.name), self._entry, self._axes, self._stored])
 
-    @contextmanager
-    def _open(self) -> Iterator[Any]:
-        library = need(self._library, "files", f"Reading {os.path.basename(self._path)}")
-        _stamp_one(self._path, self.name)
-        with _HDF5_LOCK if self._library == "h5py" else nullcontext():
-            with self._reading():
-                root = (library.File if self._library == "h5py" else library.open)(self._path, mode="r")
-            with root if self._library == "h5py" else nullcontext():
-                yield root
+    def _open(self) -> AbstractContextManager[Any]:
+        return _open_chunked(self._path, self.name, self._library)
 
     def _reading(self) -> AbstractContextManager[None]:
-        wanted = "an HDF5 file" if self._library == "h5py" else "a Zarr folder"
-        damage = (OSError, KeyError, ValueError, TypeError, RuntimeError)
-        return _reading(self.name, self._path, f"{wanted} that nobody writes to", *damage)
+        return _reading_chunked(self._path, self.name, self._library)
+
+
+@contextmanager
+def _open_chunked(path: str, name: str, library: Literal["h5py", "zarr"]) -> Iterator[Any]:
+    reader = need(library, "files", f"Reading {os.path.basename(path)}")
+    _stamp_one(path, name)
+    with _HDF5_LOCK if library == "h5py" else nullcontext():
+        with _reading_chunked(path, name, library):
+            root = (reader.File if library == "h5py" else reader.open)(path, mode="r")
+        with root if library == "h5py" else nullcontext():
+            yield root
+
+
+def _reading_chunked(path: str, name: str, library: str) -> AbstractContextManager[None]:
+    wanted = "an HDF5 file" if library == "h5py" else "a Zarr folder"
+    damage = (OSError, KeyError, ValueError, TypeError, RuntimeError)
+    return _reading(name, path, f"{wanted} that nobody writes to", *damage)
 
 
 def _from_dataset(x: Any, name: str) -> Source:
@@ -590,9 +662,28 @@ def _array_names(group: Any, prefix: str = "") -> list[str]:
 # --- common to files
 
 
-def _from_name(text: str, name: str) -> Source:
+def split_name(text: str) -> tuple[str, str]:
+    """
+    Absolute name of a file or folder, and the name of an array in it, empty if none is given.
+
+    Parameters
+    ----------
+    text : str
+        "acts.npy", "~/acts.npz::layer4".
+
+    Returns
+    -------
+    path, entry : str
+    """
     path, entry = (text, "") if os.path.exists(text) else (text.partition("::")[0], text.partition("::")[2])
-    path = os.path.abspath(os.path.expanduser(path))
+    return os.path.abspath(os.path.expanduser(path)), entry
+
+
+def _from_name(text: str, name: str) -> Source:
+    path, entry = split_name(text)
+    if is_folder_of_layers(path):
+        files, _ = read_index(path)
+        path, entry = os.path.join(path, files[_choose(files, entry, name, path)]), ""
     suffix = os.path.splitext(path)[1].lower()
     readers = {
         ".npy": _from_npy,
@@ -612,6 +703,80 @@ def _from_name(text: str, name: str) -> Source:
         wanted, found = ("folder", "file") if suffix == ".zarr" else ("file", "folder")
         raise ValueError(f"{name}: {path} must be a {wanted}, got a {found}. Give the name of the {wanted}.")
     return readers[suffix](path, entry, name)
+
+
+def names_of_arrays(path: str) -> list[str]:
+    """
+    Names of the arrays of a file or folder, in order, without the one that names rows.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    list of str
+        Of a ``.npy`` file, and of others that are one array, a single empty name.
+    """
+    if is_folder_of_layers(path):
+        return list(read_index(path)[0])
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix == ".npz":
+        with open_npz(path, path) as (_, archive):
+            names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+        return [name for name in names if name != ROW_IDS]
+    if suffix == ".safetensors":
+        return list(safetensors_header(path, path)[0])
+    if suffix in (".h5", ".hdf5", ".zarr"):
+        with _open_chunked(path, path, "zarr" if suffix == ".zarr" else "h5py") as root:
+            return [""] if hasattr(root, "shape") else _array_names(root)
+    as_source(path, path)
+    return [""]
+
+
+def row_ids(path: str | os.PathLike[str]) -> Ids | None:
+    """
+    Names of the rows of the activations in a file, where it has some.
+
+    Parameters
+    ----------
+    path : str or path
+        Two colons and the name of an array may follow: all arrays of a file have the same rows.
+
+    Returns
+    -------
+    tuple of str or int, or None
+
+    Raises
+    ------
+    FileNotFoundError
+    ValueError
+        The names cannot be read.
+    """
+    path, _ = split_name(os.fspath(path))
+    suffix = os.path.splitext(path)[1].lower()
+    folder, file = os.path.split(path)
+    found: Any = None
+    if is_folder_of_layers(path):
+        return read_index(path)[1]
+    if suffix == ".npy" and is_folder_of_layers(folder):
+        files, ids = read_index(folder)
+        return ids if file in files.values() else None
+    if suffix == ".npz":
+        found = _ids_of_npz(path)
+    elif suffix == ".safetensors":
+        found = safetensors_header(path, path)[1].get(ROW_IDS)
+    return None if found is None else read_ids(found, path)
+
+
+def _ids_of_npz(path: str) -> Any:
+    with open_npz(path, path) as (_, archive):
+        if f"{ROW_IDS}.npy" not in archive.namelist():
+            return None
+        if archive.getinfo(f"{ROW_IDS}.npy").file_size > LARGEST_INDEX:
+            raise ValueError(f"names of rows of {path} must fit into 1 GiB, got more. Shorten them.")
+        with archive.open(f"{ROW_IDS}.npy") as member, _reading(path, path, _NPZ, ValueError):
+            return np.lib.format.read_array(member, allow_pickle=False).tolist()
 
 
 def _choose(names: Iterable[str], entry: str, name: str, path: str) -> str:
