@@ -6,8 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from repsim_geo._extras import need
 
@@ -121,20 +120,25 @@ def mark(
     )
 
 
-def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    """The given axes, or axes in a new figure of ``size`` inches."""
+def axes_inches(ax: Axes) -> tuple[float, float]:
+    """Width and height of axes as they are placed before anything is laid out."""
+    place = ax.get_position(original=True)
+    width, height = place.width * ax.figure.bbox.width, place.height * ax.figure.bbox.height
+    return width / ax.figure.dpi, height / ax.figure.dpi
+
+
+def marker_area(n: int, ax: Axes) -> float:
+    """Of each of n markers, in square points: smaller where there are many, or little room."""
+    return max(10.0, min(58.0, 58.0 * 40 / n) * min(1.0, min(axes_inches(ax)) / 3.5))
+
+
+def axes_or_new(ax: Axes | None, size: tuple[float, float], layout: str = "constrained") -> Axes:
+    """The given axes, or axes in a new figure of ``size`` inches; "compressed" is for a fixed shape."""
     if ax is not None:
         return ax
     pyplot = need("matplotlib.pyplot", "plots", "A picture")
     with style():
-        return pyplot.subplots(figsize=size, layout="constrained")[1]
-
-
-def as_array(values: ArrayLike) -> NDArray[np.float64]:
-    """Numbers as a float64 array, whether they come as tensor, array or list."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    return np.asarray(values, dtype=np.float64)
+        return pyplot.subplots(figsize=size, layout=layout)[1]
 
 
 def with_unit(quantity: str, unit: str) -> str:
@@ -145,5 +149,5 @@ def with_unit(quantity: str, unit: str) -> str:
 def tidy(ax: Axes) -> None:
     """Leave only the lines that carry information."""
     ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(length=3, labelsize=9)
+    ax.tick_params(length=3, labelsize=9 if axes_inches(ax)[0] >= 3.3 else 7.5)
     ax.set_axisbelow(True)
