@@ -51,9 +51,9 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
         x = torch.stack(list(x))
     if not isinstance(x, Tensor):
         try:
-            # torch has no tensors that cannot be written to, which is what memory maps and new frames hold.
-            read_only = isinstance(x, np.ndarray) and not x.flags.writeable
-            x = torch.as_tensor(np.array(x) if read_only else x)
+            # torch has no tensors that cannot be written to, or run backwards.
+            foreign = isinstance(x, np.ndarray) and (not x.flags.writeable or min((0, *x.strides)) < 0)
+            x = torch.as_tensor(np.array(x) if foreign else x)
         except (TypeError, ValueError, RuntimeError) as error:
             raise TypeError(
                 f"{name} must be a tensor or an array of numbers with shape (m, d), "

@@ -96,6 +96,26 @@ def available_metrics() -> dict[str, MetricCard]:
     return {key: entry.card for key, entry in _ENTRIES.items()}
 
 
+def options_of(key: str) -> list[str]:
+    """
+    Names of the options of a registered metric.
+
+    Parameters
+    ----------
+    key : str
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> options_of("stress")
+    ['kernel', 'rescale']
+    """
+    return _options(_ENTRIES[key].factory)
+
+
 def metrics_table() -> str:
     """
     Table of all registered metrics in Markdown, from their cards.

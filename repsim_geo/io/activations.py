@@ -19,7 +19,14 @@ from repsim_geo._files import replacing, replacing_folder
 from repsim_geo.activations import Activations, ActivationSet, Ids
 from repsim_geo.errors import ShapeError
 from repsim_geo.pairwise.plan import as_bytes, size_text
-from repsim_geo.sources.folders import ROW_IDS, is_folder_of_layers, layer_files, read_index, write_index
+from repsim_geo.sources.folders import (
+    LAYER_ORDER,
+    ROW_IDS,
+    is_folder_of_layers,
+    layer_files,
+    read_index,
+    write_index,
+)
 from repsim_geo.sources.source import Source, as_source, names_of_arrays, row_ids, split_name
 
 _WRITTEN = ".npz, .safetensors, or the name of a folder"
@@ -125,9 +132,12 @@ def _write_npz(acts: ActivationSet, path: Path) -> None:
 def _write_safetensors(acts: ActivationSet, path: Path) -> None:
     library = need("safetensors.torch", "files", "Writing a .safetensors file")
     tensors = {name: torch.from_numpy(np.ascontiguousarray(_numpy(x))) for name, x in acts.items()}
-    metadata = {} if acts.ids is None else {ROW_IDS: json.dumps(acts.ids)}
+    # The format sorts arrays; a path of layers has an order of its own.
+    metadata = {LAYER_ORDER: json.dumps(list(acts))}
+    if acts.ids is not None:
+        metadata[ROW_IDS] = json.dumps(acts.ids)
     with replacing(path) as file:
-        file.write(library.save(tensors, metadata=metadata or None))
+        file.write(library.save(tensors, metadata=metadata))
 
 
 def _write_folder(acts: ActivationSet, path: Path) -> None:
@@ -175,8 +185,8 @@ def load_activations(path: str | os.PathLike[str], layers: Iterable[str] | None 
     ----------
     path : str or path
         What `save_activations` wrote, or any ``.npy``, ``.npz``, ``.safetensors``, ``.h5``, ``.hdf5`` file or
-        ``.zarr`` folder. Two colons and the name of one layer may follow. The layer of a ``.npy`` file has the
-        file's name.
+        ``.zarr`` folder. Two colons and the name of one layer may follow. The layer of a ``.npy`` file has
+        the file's name.
     layers : sequence of str, optional
         Which ones. None takes all arrays that can be activations: floating point, with two axes or four.
 

@@ -15,6 +15,9 @@ from repsim_geo.activations import Ids, as_ids
 ROW_IDS = "row_ids"
 """Name of the array, or of the entry of metadata, that holds the names of rows."""
 
+LAYER_ORDER = "layers"
+"""Entry of metadata that holds the names of layers in their order."""
+
 LARGEST_INDEX = 2**30
 """Bytes of names that are read at once."""
 

@@ -8,6 +8,7 @@ import json
 import math
 import mmap
 import os
+import re
 import struct
 import threading
 import zipfile
@@ -28,7 +29,14 @@ from repsim_geo import _checks
 from repsim_geo._extras import need
 from repsim_geo.activations import Ids, unlabeled
 from repsim_geo.errors import ShapeError
-from repsim_geo.sources.folders import LARGEST_INDEX, ROW_IDS, is_folder_of_layers, read_ids, read_index
+from repsim_geo.sources.folders import (
+    LARGEST_INDEX,
+    LAYER_ORDER,
+    ROW_IDS,
+    is_folder_of_layers,
+    read_ids,
+    read_index,
+)
 
 _SMALL = 64 * 2**20  # bytes of an array that a fingerprint reads whole
 _SAMPLED = 256  # rows of a larger one
@@ -726,12 +734,37 @@ def names_of_arrays(path: str) -> list[str]:
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
         return [name for name in names if name != ROW_IDS]
     if suffix == ".safetensors":
-        return list(safetensors_header(path, path)[0])
+        tensors, metadata, *_ = safetensors_header(path, path)
+        return _in_order(list(tensors), metadata.get(LAYER_ORDER))
     if suffix in (".h5", ".hdf5", ".zarr"):
         with _open_chunked(path, path, "zarr" if suffix == ".zarr" else "h5py") as root:
-            return [""] if hasattr(root, "shape") else _array_names(root)
+            return [""] if hasattr(root, "shape") else sorted(_array_names(root), key=natural)
     as_source(path, path)
     return [""]
+
+
+def _in_order(names: list[str], order: Any) -> list[str]:
+    """Names as they were written down, if these are the same."""
+    try:
+        written = json.loads(order)
+    except (TypeError, ValueError, RecursionError):
+        return names
+    return written if isinstance(written, list) and sorted(map(str, written)) == sorted(names) else names
+
+
+def natural(name: str) -> list[tuple[int, int | str]]:
+    """
+    Key by which "layer2" comes before "layer10".
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    list
+    """
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def row_ids(path: str | os.PathLike[str]) -> Ids | None:

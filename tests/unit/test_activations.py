@@ -134,3 +134,11 @@ def test_layers_of_a_set_have_the_same_rows():
         ActivationSet({"a": Activations(values(), NAMES), "b": Activations(values(), OTHERS)})
     with pytest.raises(rg.ShapeError, match="got a single number"):
         ActivationSet({"a": torch.tensor(1.0)})
+
+
+def test_arrays_that_run_backwards_or_cannot_be_written_are_taken():
+    x, y = values().numpy(), values(4, 1).numpy()
+    backwards, frozen = x[:, ::-1], y.copy()
+    frozen.flags.writeable = False
+    assert rg.compare(backwards, frozen) == pytest.approx(float(rg.compare(x, y)), abs=1e-12)
+    assert rg.pairwise([backwards, frozen]).shape == (2, 2)

@@ -263,7 +263,7 @@ def test_a_report_that_cannot_be_written_is_a_mistake_after_the_report(mine, mon
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr("repsim_geo._files.os.fsync", full)
     result = run("verify", "mine_cli:gram", *BASIC, *TRIANGLE, "--json", "a.json")
     assert result.exit_code == 2
     assert "1 of 1 laws hold" in result.stdout

@@ -1,10 +1,6 @@
-"""
-The command ``repsim-geo``.
+"""The command ``repsim-geo verify``: laws of a metric, a manifold or any distance."""
 
-Neither torch nor typer is imported before it is needed: help is quick, and a missing typer is one line.
-"""
-
-# No annotations from __future__: typer evaluates those of the commands, which are made inside of `app`.
+# No annotations from __future__: typer evaluates those of the command, which is made inside of a function.
 
 import difflib
 import importlib
@@ -12,16 +8,13 @@ import inspect
 import json
 import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repsim_geo import __version__
-from repsim_geo._extras import need
+from repsim_geo.cli.common import FAILS, HOLDS, UsageError, called, told, write_text
 
 if TYPE_CHECKING:
     from repsim_geo.verify import Case, Report
@@ -50,8 +43,6 @@ class Profile(str, Enum):
     nightly = "nightly"
 
 
-HOLDS, FAILS, MISUSED, STOPPED = 0, 1, 2, 130
-
 # Each paragraph is one line, for the terminal to break.
 _HELP = (
     "Verify a metric, a manifold or any distance: every law on every scene.\n\n"
@@ -70,104 +61,12 @@ _EXAMPLES = (
 )
 
 
-class UsageError(Exception):
-    """A command that makes no sense; the message is shown as one line."""
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """
-    Run the command.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Command line; that of the process by default.
-
-    Raises
-    ------
-    SystemExit
-        Always: 0 when all is well, 1 when a law fails, 2 for a command that makes no sense, 130 when stopped.
-    """
-    try:
-        application = app()
-    except ImportError as error:
-        print(f"repsim-geo: {error}", file=sys.stderr)
-        sys.exit(MISUSED)
-    application(arguments, prog_name="repsim-geo")
-
-
-def app() -> Any:
-    """
-    Application with its commands.
-
-    Returns
-    -------
-    typer.Typer
-
-    Raises
-    ------
-    ImportError
-        Without typer; says what to install.
-    """
-    typer = need("typer", "cli", "The command repsim-geo")
-    application = typer.Typer(
-        cls=_group(typer),
-        help="Riemannian geometry of neural representations.",
-        context_settings={"help_option_names": ["-h", "--help"]},
-        pretty_exceptions_enable=False,
-    )
-
-    def show_version(wanted: bool) -> None:
-        if wanted:
-            typer.echo(f"repsim-geo {__version__}")
-            raise typer.Exit
-
-    @application.callback(invoke_without_command=True)
-    def commands(
-        context: typer.Context,  # pyright: ignore[reportInvalidTypeForm]
-        version: bool = typer.Option(
-            False, "--version", help="Show the version.", callback=show_version, is_eager=True
-        ),
-    ) -> None:
-        if context.invoked_subcommand is None:
-            typer.echo(context.get_help())
-            raise typer.Exit(MISUSED)
-
-    _add_verify(application, typer)
-    return application
-
-
-def _group(typer: Any) -> type:
-    """Class of the application, which says every mistake in one line."""
-    core = need("typer.core", "cli", "The command repsim-geo")
-    # The base of typer's own errors has no public name, and has moved between versions.
-    mistake = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
-
-    class Commands(core.TyperGroup):
-        def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
-            try:
-                status = super().main(*args, standalone_mode=False, **options)
-            except mistake as error:
-                context = getattr(error, "ctx", None)
-                path = context.command_path if context else "repsim-geo"
-                said = _one_line(error.format_message()).replace("Value error, ", "")
-                said = said if said.endswith((".", "?")) else f"{said}."
-                typer.echo(f"{path}: {said} See {path} --help.", err=True)
-                status = MISUSED
-            except UsageError as error:
-                typer.echo(f"repsim-geo: {_one_line(error)}", err=True)
-                status = MISUSED
-            except (KeyboardInterrupt, typer.Abort):
-                status = STOPPED
-            sys.exit(status or HOLDS)
-
-    return Commands
-
-
 # ---------------------------------------------------------------------- verify
 
 
-def _add_verify(application: Any, typer: Any) -> None:
+def add_verify(application: Any, typer: Any) -> None:
+    """Add the command to the application."""
+
     def option(group: str, default: Any, *names: str, **more: Any) -> Any:
         return typer.Option(default, *names, rich_help_panel=group, **more)
 
@@ -250,8 +149,8 @@ def _add_verify(application: Any, typer: Any) -> None:
         details |= {"backend": backend and backend.value, "invariances": _claims(invariance)}
         expected = dict(map(_expectation, expect))
         files = {"to_json": json, "to_markdown": markdown}
-        _check_files(*files.values())
-        with _told(show_traceback):
+        check_files(*files.values())
+        with told(show_traceback):
             case = None if subject is None else _case(subject, details)
             catalog = _catalog(case) if listing else ""
         if listing:
@@ -263,7 +162,7 @@ def _add_verify(application: Any, typer: Any) -> None:
             )
         if not quiet and sys.stderr.isatty():
             typer.echo(f"verifying {case} ...", err=True)
-        with _told(show_traceback):
+        with told(show_traceback):
             report = _checked(
                 case, law, scene, [p.value for p in dtype], seed, profile.value, examples, expected
             )
@@ -271,25 +170,8 @@ def _add_verify(application: Any, typer: Any) -> None:
         if "-" in pages or not quiet:
             typer.echo(pages.pop("-", report.table() if table else str(report)))
         for file, text in pages.items():
-            _write(file, text)
+            write_text(file, text)
         raise typer.Exit(HOLDS if report.ok else FAILS)
-
-
-@contextmanager
-def _told(show_traceback: bool) -> Iterator[None]:
-    """Whatever is raised inside, told in one line."""
-    try:
-        yield
-    except UsageError as error:
-        if show_traceback and error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
-        raise
-    except Exception as error:
-        if show_traceback:
-            traceback.print_exception(error)
-        if isinstance(error, ValueError | ImportError):  # with a message that says all
-            raise UsageError(str(error)) from error
-        raise UsageError(f"{_raised(error)} --traceback shows where.") from error
 
 
 def _point(text: str | None) -> tuple[int, ...] | None:
@@ -405,7 +287,7 @@ def _imported(subject: str) -> Any:
     # As `python -m` does.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    thing = _called(f"importing {module}", _module, module)
+    thing = called(f"importing {module}", _module, module)
     place = module
     for i, name in enumerate(path.split(".")):
         if not hasattr(thing, name):
@@ -447,12 +329,12 @@ def _made(thing: Any, subject: str) -> Any:
                 f"{subject} must be a class that needs no arguments, got {_signed(thing)}. "
                 "Name an object of it, made in your module."
             )
-        return _called(f"calling {subject}()", thing)
+        return called(f"calling {subject}()", thing)
     if isinstance(thing, Manifold | Case) or hasattr(thing, "card") or not callable(thing):
         return thing
     required = _required(thing)
     if required == 0:
-        return _called(f"calling {subject}()", thing)
+        return called(f"calling {subject}()", thing)
     if required not in (2, None):
         raise UsageError(
             f"{subject} must be a distance d(x, y), or need no arguments and make what is verified, "
@@ -476,20 +358,6 @@ def _required(function: Any) -> int | None:
 def _signed(function: Any) -> str:
     name = getattr(function, "__name__", type(function).__name__)
     return f"{name}{inspect.signature(getattr(function, 'forward', function))}"
-
-
-def _called(doing: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Call code of the user, whose errors are told in one line."""
-    try:
-        return function(*args)
-    except UsageError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise UsageError(f"{doing} raised {_raised(error)} Correct it; --traceback shows where.") from error
-
-
-def _raised(error: BaseException) -> str:
-    return f"{type(error).__name__}: {_one_line(error) or 'no message'}".rstrip(".") + "."
 
 
 # ------------------------------------------------------------------- the check
@@ -568,7 +436,7 @@ def _says(entry: Any) -> str:
 # ------------------------------------------------------------------ the report
 
 
-def _check_files(*files: str | None) -> None:
+def check_files(*files: str | None) -> None:
     """Refuse, before the work is done, what cannot be written after it."""
     for file in files:
         if file and files.count(file) > 1:
@@ -577,18 +445,3 @@ def _check_files(*files: str | None) -> None:
             raise UsageError(
                 f"a report goes to a file in a directory that exists, got {file}. Choose another name."
             )
-
-
-def _write(file: str, text: str) -> None:
-    try:
-        Path(file).write_text(f"{text}\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}. Choose another file.") from error
-
-
-def _one_line(text: Any) -> str:
-    return " ".join(str(text).split())
-
-
-if __name__ == "__main__":
-    main()

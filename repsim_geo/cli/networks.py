@@ -1,0 +1,148 @@
+"""From the names of files on the command line to labeled networks."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from repsim_geo.cli.common import UsageError
+
+_SUFFIXES = (".npy", ".npz", ".safetensors", ".h5", ".hdf5", ".zarr")
+
+
+def networks_of(names: Sequence[str], least: int = 2) -> tuple[dict[str, str], list[str]]:
+    """
+    All arrays that are meant, by a short label, and the group of each.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Files, arrays of files, folders.
+    least : int
+        Fewest that make sense.
+
+    Returns
+    -------
+    arrays : dict from str to str
+        Name of the array for `as_source`, by label.
+    groups : list of str
+        Of each: the file that holds it, if one holds several; else its folder, if there are several.
+    """
+    layered = {name: layers_of(name) for name in _files(names)}
+    several = any(len(layers) > 1 for layers in layered.values())
+    arrays: dict[str, str] = {}
+    groups = []
+    for name, short in zip(layered, short_names(list(layered)), strict=True):
+        for layer, array in layered[name].items():
+            label = layer if len(layered) == 1 else f"{short}/{layer}" if len(layered[name]) > 1 else short
+            arrays[label] = array
+            groups.append(short if several else Path(name).resolve().parent.name)
+    if len(arrays) < least:
+        raise UsageError(
+            f"this needs at least {least} networks, got {len(arrays)}. Give more files, or a folder of files."
+        )
+    return arrays, groups
+
+
+def layers_of(name: str) -> dict[str, str]:
+    """
+    Arrays of one file or folder of layers, by name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    dict from str to str
+        Those that are activations, in the order of the file.
+    """
+    from repsim_geo.sources.source import as_source, names_of_arrays, split_name
+
+    path, entry = split_name(name)
+    if entry:
+        return {entry: name}
+    found, refused = {}, None
+    for array in names_of_arrays(path):
+        text = f"{path}::{array}" if array else path
+        try:
+            as_source(text, text)
+            found[array or Path(path).stem] = text
+        except (TypeError, ValueError) as error:  # labels beside activations
+            refused = error
+    if not found:
+        raise refused or UsageError(f"{name} holds no array. Write activations into it.")
+    return found
+
+
+def load(array: str) -> Any:
+    """
+    Activations of an array, in memory, with the names of its rows.
+
+    Parameters
+    ----------
+    array : str
+
+    Returns
+    -------
+    Activations
+    """
+    from repsim_geo.activations import Activations
+    from repsim_geo.sources.source import as_source, row_ids
+
+    return Activations(as_source(array, array).whole(), row_ids(array), name=array)
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """
+    Names without what they have in common in front and without suffix, different from each other.
+
+    Parameters
+    ----------
+    names : sequence of str
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> short_names(["runs/a/last.npy", "runs/b/last.npy"]), short_names(["x/a.npy", "x/b.npy"])
+    (['a/last', 'b/last'], ['a', 'b'])
+    """
+    parts = [Path(name.partition("::")[0]).with_suffix("").parts for name in names]
+    entries = [name.partition("::")[2] for name in names]
+    kept = 1
+    while True:
+        short = ["/".join([*p[-kept:], *([e] if e else [])]) for p, e in zip(parts, entries, strict=True)]
+        if len(set(short)) == len(short) or kept > max(map(len, parts)):
+            return short
+        kept += 1
+
+
+def _files(names: Sequence[str]) -> list[str]:
+    """Files that are meant: those of folders, which are not layers of one network, one by one."""
+    from repsim_geo.sources.folders import is_folder_of_layers
+    from repsim_geo.sources.source import natural
+
+    found = []
+    for name in names:
+        path = Path(name).expanduser()
+        if not path.is_dir() or path.suffix.lower() == ".zarr" or is_folder_of_layers(path):
+            found.append(name)
+            continue
+        inside = [
+            os.path.join(name, entry)
+            for entry in sorted(os.listdir(path), key=natural)
+            if Path(entry).suffix.lower() in _SUFFIXES or is_folder_of_layers(path / entry)
+        ]
+        if not inside:
+            raise UsageError(
+                f"{name} must hold activations, {', '.join(_SUFFIXES)}, got a folder without. Give another "
+                "one."
+            )
+        found += inside
+    if len(set(found)) < len(found):
+        twice = next(name for name in found if found.count(name) > 1)
+        raise UsageError(f"every network must be given once, got {twice} more than once. Leave one out.")
+    return found

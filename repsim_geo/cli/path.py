@@ -1,0 +1,149 @@
+"""The command ``repsim-geo path``: networks as paths from layer to layer."""
+
+from typing import Any
+
+from repsim_geo.cli.common import (
+    Options,
+    UsageError,
+    as_json,
+    check_picture,
+    metric_of,
+    save_picture,
+    say,
+    told,
+)
+from repsim_geo.cli.networks import layers_of, load, networks_of, short_names
+
+
+def add_path(application: Any, typer: Any) -> None:
+    """Add the command to the application."""
+    shared = Options(typer)
+
+    @application.command()
+    def path(
+        files: list[str] = shared.files,
+        metric: str = shared.metric,
+        option: list[str] = shared.option,
+        target: str | None = typer.Option(
+            None,
+            metavar="FILE",
+            help="Where networks should get to, such as one-hot labels; else the last layer.",
+        ),
+        picture: str | None = shared.picture,
+        json: bool = shared.json,
+        show_traceback: bool = shared.traceback,
+    ) -> None:
+        """
+        Networks as paths of layers: length, straightness, turns, and how far they are on their way.
+
+        Every FILE with several arrays is a network, with its layers in the order of the file. Files with one
+        array each are together the layers of one network.
+        """
+        with told(show_traceback):
+            check_picture(picture)
+            networks = _layers(files)
+            points, resolved, end = _points(networks, metric_of(metric, option), target)
+            described = {
+                name: _described(resolved, points[name], end, list(networks[name])) for name in networks
+            }
+            if json:
+                say(
+                    as_json(
+                        {
+                            "metric": resolved.card.key,
+                            "unit": resolved.card.unit,
+                            "networks": _facts(described),
+                        }
+                    )
+                )
+            else:
+                unit = f" ({resolved.card.unit})" if resolved.card.unit else ""
+                say("\n\n".join([f"{resolved.card.key}{unit}", *(f"{n}: {d}" for n, d in described.items())]))
+            if picture is not None:
+                _draw(resolved, points, end, picture)
+
+
+def _layers(files: list[str]) -> dict[str, dict[str, str]]:
+    """Layers of every network, by its name."""
+    found = {name: layers_of(name) for name in files if not _is_plain_folder(name)}
+    if len(found) == len(files) and all(len(layers) > 1 for layers in found.values()):
+        return dict(zip(short_names(files), found.values(), strict=True))
+    if any(len(layers) > 1 for layers in found.values()):
+        raise UsageError(
+            "either every file must hold the layers of one network, or every file one layer, got both. "
+            "Give one kind at a time."
+        )
+    arrays, _ = networks_of(files)
+    return {"network": arrays}
+
+
+def _is_plain_folder(name: str) -> bool:
+    from pathlib import Path
+
+    from repsim_geo.sources.folders import is_folder_of_layers
+
+    return Path(name).is_dir() and not is_folder_of_layers(name) and not name.rstrip("/").endswith(".zarr")
+
+
+def _points(
+    networks: dict[str, dict[str, str]], metric: Any, target: str | None
+) -> tuple[dict[str, Any], Any, Any]:
+    """Points of the layers of every network, the metric with its sizes, and where all should end."""
+    import torch
+
+    from repsim_geo import _checks
+
+    named = [(f"{name}/{layer}", load(a)) for name, layers in networks.items() for layer, a in layers.items()]
+    if target is not None:
+        named.append((target, load(target)))
+    tensors = [_checks.as_activations(x, name) for name, x in named]
+    for (name, _), x in zip(named[1:], tensors[1:], strict=True):
+        _checks.check_pair(tensors[0], x, "path", (named[0][0], name))
+    metric = metric.resolve(tensors)
+    points = [metric.embed(x) for x in tensors]
+    end = points.pop() if target is not None else None
+    found = {}
+    for name, layers in networks.items():
+        found[name] = torch.stack(points[: len(layers)])
+        points = points[len(layers) :]
+    return found, metric, end
+
+
+def _described(metric: Any, points: Any, end: Any, names: list[str]) -> Any:
+    from repsim_geo import describe_path
+
+    return describe_path(metric, points, end, names=names)
+
+
+def _facts(described: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: {
+            "layers": d.names,
+            "length": d.length,
+            "straightness": d.straightness,
+            "steps": d.steps,
+            "turning_angles": d.turning_angles,
+            "t": d.progress.t,
+            "deviation": d.progress.deviation,
+            "to_target": d.progress.to_end,
+        }
+        for name, d in described.items()
+    }
+
+
+def _draw(metric: Any, points: dict[str, Any], end: Any, file: str) -> None:
+    import torch
+
+    from repsim_geo import MetricMDS, viz
+
+    stacked = torch.cat([*points.values(), *([] if end is None else [end[None]])])
+    places = MetricMDS(2, seed=0).fit(metric.cdist(stacked, stacked)).embedding_
+    paths = dict(
+        zip(
+            points,
+            places[: sum(map(len, points.values()))].split([len(p) for p in points.values()]),
+            strict=True,
+        )
+    )
+    options = {} if end is None else {"end": places[-1]}
+    save_picture(viz.layer_paths(paths, unit=metric.card.unit, **options), file)
