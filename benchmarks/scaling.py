@@ -36,7 +36,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 import repsim_geo as rg
-from repsim_geo.viz._style import INK, MUTED, PALETTE, style, tidy
+from repsim_geo.viz.looks import INK, MUTED, PALETTE, style, tidy
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 BASE = {"n": 16, "m": 512, "p": 64}

@@ -18,18 +18,15 @@ the read-out of the first network stay right on this way, and is what it reads s
 # step are turned as near as possible to those of the network whose read-out is asked; that is all that a
 # metric that does not notice rotations leaves open.
 
-import tempfile
-
 import matplotlib.pyplot as plt
 import torch
+from digits_networks import twelve_networks
 
 import repsim_geo as rg
-from repsim_geo.demo.networks import load_population
 from repsim_geo.recipes import interpolate, read_out_along
-from repsim_geo.viz._style import INK, PALETTE, style, tidy
+from repsim_geo.viz.looks import INK, PALETTE, style, tidy
 
-with tempfile.TemporaryDirectory() as folder:
-    population = load_population(folder, quick=True, progress=False)
+population = twelve_networks()
 
 train = torch.arange(100) % 2 == 0
 times = torch.linspace(0, 1, 11)

@@ -22,7 +22,7 @@ from torch.func import functional_call
 from repsim_geo.demo.architectures import Architecture
 from repsim_geo.demo.training import TrainingPlan, balanced_subset, load_digits_split, train_ensemble
 from repsim_geo.recipes import optimal_stimuli
-from repsim_geo.viz._style import MUTED, style
+from repsim_geo.viz.looks import MUTED, style
 
 digits = load_digits_split()
 

@@ -15,19 +15,16 @@ space of representations. Do real networks look like that?
 # distribution around their Fréchet mean with the same variance has the scale ``sqrt(variance / dimension)``:
 # we draw 300 representations from it.
 
-import tempfile
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from digits_networks import twelve_networks
 
 import repsim_geo as rg
-from repsim_geo.demo.networks import load_population
 from repsim_geo.recipes import sample_around
-from repsim_geo.viz._style import PALETTE, GroupStyle, mark, style, tidy
+from repsim_geo.viz.looks import PALETTE, GroupStyle, mark, style, tidy
 
-with tempfile.TemporaryDirectory() as folder:
-    population = load_population(folder, quick=True, progress=False)
+population = twelve_networks()
 
 metric = rg.AngularShape(p=4)
 points = torch.stack([metric.embed(network.last_hidden[::10].double()) for network in population.networks])

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 
 from repsim_geo.demo.training import balanced_subset, load_digits_split
 from repsim_geo.recipes import mean_of_teachers
-from repsim_geo.viz._style import INK, MUTED, PALETTE, style, tidy
+from repsim_geo.viz.looks import INK, MUTED, PALETTE, style, tidy
 
 digits = load_digits_split()
 images, labels = digits.train_images, digits.train_labels

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from repsim_geo import AngularCKA, cka, compare
 from repsim_geo.demo.training import load_digits_split
 from repsim_geo.recipes import MinibatchCKA, RepresentationLoss
-from repsim_geo.viz._style import INK, MUTED, PALETTE, style, tidy
+from repsim_geo.viz.looks import INK, MUTED, PALETTE, style, tidy
 
 digits = load_digits_split()
 images, labels = digits.train_images.flatten(1), digits.train_labels

@@ -17,20 +17,18 @@ of representations: is there a representation at these distances from those netw
 # Take a network away, keep nothing but its distances to some of the others, and look for it. Few distances
 # are easily met; but the point that has them is the network only if there are enough.
 
-import tempfile
 import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from digits_networks import twelve_networks
 
 import repsim_geo as rg
-from repsim_geo.demo.networks import load_population
 from repsim_geo.recipes import trilaterate
-from repsim_geo.viz._style import FAINT, INK, MUTED, PALETTE, style, tidy
+from repsim_geo.viz.looks import FAINT, INK, MUTED, PALETTE, style, tidy
 
-with tempfile.TemporaryDirectory() as folder:
-    population = load_population(folder, quick=True, progress=False)
+population = twelve_networks()
 
 names = [network.architecture for network in population.networks]
 metric = rg.AngularCKA()

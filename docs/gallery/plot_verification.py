@@ -29,7 +29,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import FancyBboxPatch
 
 from repsim_geo import verify
-from repsim_geo.viz._style import INK, MUTED, style
+from repsim_geo.viz.looks import INK, MUTED, style
 
 
 def report_of(measure):

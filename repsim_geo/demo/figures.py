@@ -20,7 +20,7 @@ from repsim_geo.demo.networks import Population
 from repsim_geo.demo.progress import track
 from repsim_geo.demo.recognition import Recognition
 from repsim_geo.demo.spread import Spread
-from repsim_geo.viz._style import FAINT, PALETTE, tidy
+from repsim_geo.viz.looks import FAINT, PALETTE, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

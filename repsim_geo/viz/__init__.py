@@ -10,9 +10,9 @@ axes: legends and color bars. For matrices and globes, whose shape is fixed, ``l
 gaps.
 """
 
-from repsim_geo.viz._style import GroupStyle, group_styles, style
 from repsim_geo.viz.components import component_clouds, component_effects
 from repsim_geo.viz.globes import globe_map, globe_view
+from repsim_geo.viz.looks import GroupStyle, group_styles, style
 from repsim_geo.viz.maps import embedding_map, geodesic_map, layer_paths, principal_components
 from repsim_geo.viz.matrices import confusion_matrix, distance_heatmap, layer_matrix
 from repsim_geo.viz.profiles import (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from repsim_geo.viz._style import MUTED, axes_inches
+from repsim_geo.viz.looks import MUTED, axes_inches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

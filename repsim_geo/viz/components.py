@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from repsim_geo.errors import ShapeError
 from repsim_geo.viz._inputs import as_array, as_groups, as_vector
 from repsim_geo.viz._names import add_legend, cell_inches, fit, spaced, width
-from repsim_geo.viz._style import (
+from repsim_geo.viz.looks import (
     DISTANCE_COLORS,
     FAINT,
     INK,

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from repsim_geo.errors import ShapeError
 from repsim_geo.viz._inputs import as_array, as_groups, as_names, as_unit_vectors
 from repsim_geo.viz._names import add_legend, name_axes, write_beside
-from repsim_geo.viz._style import (
+from repsim_geo.viz.looks import (
     FAINT,
     MUTED,
     PALETTE,

@@ -19,7 +19,7 @@ from repsim_geo.viz._inputs import (
     check_filled,
 )
 from repsim_geo.viz._names import add_legend, name_axes, write_beside
-from repsim_geo.viz._style import (
+from repsim_geo.viz.looks import (
     FAINT,
     INK,
     MUTED,

@@ -23,7 +23,7 @@ from repsim_geo.viz._names import (
     turned,
     width,
 )
-from repsim_geo.viz._style import (
+from repsim_geo.viz.looks import (
     DISTANCE_COLORS,
     FAINT,
     INK,

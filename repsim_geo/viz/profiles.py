@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from repsim_geo.errors import ShapeError
 from repsim_geo.viz._inputs import as_array, as_groups, as_vector, check_filled
 from repsim_geo.viz._names import add_legend, cell_inches, fit, legend_above, name_axes
-from repsim_geo.viz._style import (
+from repsim_geo.viz.looks import (
     FAINT,
     INK,
     MUTED,
