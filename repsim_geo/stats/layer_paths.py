@@ -237,12 +237,18 @@ def _short(value: Any) -> str:
 def _table(columns: dict[str, Any]) -> str:
     """Columns of text or numbers, set flush right; a nan is a dash."""
     cells = [
-        [name, *(map(_short, c.flatten().tolist()) if isinstance(c, Tensor) else c)]
+        [name, *(map(_short, _without_rounding(c).flatten().tolist()) if isinstance(c, Tensor) else c)]
         for name, c in columns.items()
     ]
     widths = [max(map(len, c)) for c in cells]
     rows = zip(*cells, strict=True)
     return "\n".join("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
+
+
+def _without_rounding(x: Tensor) -> Tensor:
+    """Zeros in place of what is nothing beside one, or beside the largest; nan stays."""
+    largest = x.nan_to_num().abs().amax().clamp_min(1.0) if x.numel() else 1.0
+    return torch.where(x.abs() < 16 * torch.finfo(x.dtype).eps * largest, 0.0, x)
 
 
 def resample_path(manifold: Manifold, points: Tensor, k: int) -> Tensor:
