@@ -13,6 +13,7 @@ help:
 	@echo "make test    run the tests and the examples in the docs"
 	@echo "make verification  write docs/verification.md: who keeps which law"
 	@echo "make bench   run the short benchmarks, write docs/performance.md; some minutes"
+	@echo "make docs    build docs/_build/html: guides, reference, gallery; some minutes the first time"
 	@echo "make lint    check style, types and who imports whom"
 	@echo "make clean   remove all that make has made, .venv too"
 
@@ -28,6 +29,11 @@ verification:
 bench:
 	@$(IN_VENV) python benchmarks/report.py $(ARGS)
 
+# make docs ARGS="-D plot_gallery=0" leaves the gallery's pictures as they are, and takes a minute.
+docs:
+	@OMP_NUM_THREADS=1 $(IN_VENV) python -m sphinx -W --keep-going -q -d docs/_build/doctrees -b html docs docs/_build/html $(ARGS)
+	@echo "open docs/_build/html/index.html"
+
 lint:
 	$(IN_VENV) ruff check .
 	$(IN_VENV) ruff format --check .
@@ -35,7 +41,7 @@ lint:
 	$(IN_VENV) lint-imports --no-logo
 
 clean:
-	rm -rf .venv demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv demo-output docs/_build docs/examples docs/reference/api .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test verification bench lint clean
+.PHONY: help demo test verification bench docs lint clean
