@@ -143,3 +143,23 @@ def added_up(parts: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     for part in parts:
         total = tuple(map(torch.add, total, part)) if total else part
     return total
+
+
+def slices(start: int, stop: int, side: int) -> list[slice]:
+    """
+    A range in pieces of at most so many.
+
+    Parameters
+    ----------
+    start, stop, side : int
+
+    Returns
+    -------
+    list of slice
+
+    Examples
+    --------
+    >>> slices(0, 5, 2)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    return [slice(i, min(i + side, stop)) for i in range(start, stop, side)]

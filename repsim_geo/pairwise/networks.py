@@ -18,6 +18,7 @@ from repsim_geo.errors import DegenerateRepresentationError
 from repsim_geo.numerics.centering import center_across, center_columns
 from repsim_geo.numerics.dissimilarities import unit_rows
 from repsim_geo.numerics.tracing import constant
+from repsim_geo.pairwise.matrices import slices
 from repsim_geo.sources.source import Source
 
 # Networks whose widths differ by less than this factor are stacked, the narrower ones with silent units.
@@ -148,10 +149,10 @@ class Networks:
         whole = parts[0] if len(parts) == 1 else torch.cat(list(parts))
         return whole if self._in_order else whole[self._order]
 
-    def blocks(self, columns: int) -> Iterator[slice]:
+    def blocks(self, columns: int) -> list[slice]:
         """Blocks of all rows, of a size to be read at once for this many columns; one block in memory."""
         side = self.m if self.resident else max(1, self.read_elements // columns)
-        return (slice(i, min(i + side, self.m)) for i in range(0, self.m, side))
+        return slices(0, self.m, side)
 
     @cached_property
     def _in_order(self) -> bool:

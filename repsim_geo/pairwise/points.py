@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repsim_geo.pairwise.matrices import Run
+from repsim_geo.pairwise.matrices import Run, slices
 from repsim_geo.pairwise.work import Work
 from repsim_geo.sources.source import Source
 
@@ -77,8 +77,8 @@ class PreparedPairs(Work):
     def tiles(self) -> list[tuple[slice, slice]]:
         """Networks of every tile, those in one row after each other."""
         n = self.n
-        rows = _slices(0, n if self.first is None else self.first, self.side)
-        columns = rows if self.first is None else _slices(self.first, n, self.side)
+        rows = slices(0, n if self.first is None else self.first, self.side)
+        columns = rows if self.first is None else slices(self.first, n, self.side)
         return [(i, j) for i in rows for j in columns if self.first is not None or i.start <= j.start]
 
     @property
@@ -159,7 +159,3 @@ class PreparedPairs(Work):
     def __getstate__(self) -> dict[str, Any]:
         # Nobody asks sources again for what is kept.
         return {**vars(self), "_row": None, "sources": self.sources if self._kept is None else []}
-
-
-def _slices(start: int, stop: int, side: int) -> list[slice]:
-    return [slice(i, min(i + side, stop)) for i in range(start, stop, side)]

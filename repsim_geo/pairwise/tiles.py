@@ -14,7 +14,7 @@ from repsim_geo.kernels.length_scales import LengthScale
 from repsim_geo.kernels.radial import Radial
 from repsim_geo.numerics.norms import safe_sqrt, squared_norm
 from repsim_geo.pairwise.lengths import measure
-from repsim_geo.pairwise.matrices import Pairs, Run, added_up, distances_from_products, refuse_nothing
+from repsim_geo.pairwise.matrices import Pairs, Run, added_up, distances_from_products, refuse_nothing, slices
 from repsim_geo.pairwise.networks import Networks
 from repsim_geo.pairwise.work import Work
 
@@ -377,5 +377,5 @@ def _products(x: Tensor, y: Tensor) -> Tensor:
 
 def blocks_of(m: int, side: int) -> list[Block]:
     """Blocks on and above the diagonal of an (m, m) matrix."""
-    starts = [slice(i, min(i + side, m)) for i in range(0, m, side)]
+    starts = slices(0, m, side)
     return [(rows, columns) for rows in starts for columns in starts if rows.start <= columns.start]
