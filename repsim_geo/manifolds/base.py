@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import geoopt
 import torch
@@ -21,13 +22,45 @@ BLOCK_ELEMENTS = 2**24
 _PAIR_ELEMENTS = 2**19
 
 
+def unwritten(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a method of the base class that only raises, so that `is_written` knows."""
+    method.unwritten = True  # type: ignore[attr-defined]
+    return method
+
+
+def is_written(manifold: Manifold, name: str) -> bool:
+    """
+    Whether a manifold has a method of this name that does something.
+
+    Parameters
+    ----------
+    manifold : geoopt.Manifold
+    name : str
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from geoopt import Sphere
+    >>> from repsim_geo import UnitSphere
+    >>> is_written(UnitSphere(), "cut_time"), is_written(Sphere(), "cut_time")
+    (True, False)
+    """
+    method = getattr(manifold, name, None)
+    return method is not None and not getattr(method, "unwritten", False)
+
+
 class RiemannianManifold(Manifold):
     """
     Base class: a ``geoopt.Manifold`` with exact geodesics, honest transport and declared facts.
 
-    A subclass writes ``inner``, ``expmap``, ``logmap``, ``projx``, ``proju``, ``random``,
-    ``carry`` and the two private checks. Everything else is provided and may be overridden where a
-    direct formula is faster or more accurate.
+    A subclass writes ``inner``, ``expmap``, ``logmap``, ``projx``, ``proju``, ``random``, ``carry`` and the
+    two private checks; where ``inner`` is not the ambient product, ``egrad2rgrad``, ``rgrad2egrad`` and
+    ``isotropic``, too. Facts (``dim``, ``injectivity_radius``, ``cut_time``, ``sectional_curvature``) are
+    used and verified where they are written. Everything else is provided and may be overridden where a direct
+    formula is faster or more accurate.
 
     Points have shape ``(*batch, *point)`` with ``len(point) == ndim``. All methods broadcast over the
     leading axes and never mix them. Parameter names are geoopt's, because ``geoopt.Scaled`` binds
@@ -78,6 +111,7 @@ class RiemannianManifold(Manifold):
     # inner, expmap, logmap, projx, proju, random, _check_point_on_manifold, _check_vector_on_tangent,
     # and:
 
+    @unwritten
     def carry(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """
         Parallel transport of `v` along the geodesic ``expmap(x, s u)`` from s = 0 to s = 1.
@@ -276,11 +310,13 @@ class RiemannianManifold(Manifold):
 
     # ------------------------------------------------------------------ 4. facts
 
+    @unwritten
     def dim(self, *point: int | tuple[int, ...]) -> int:
         """Intrinsic dimension of the manifold of points of this shape: ``dim(m, p)`` or ``dim((m, p))``."""
         raise NotImplementedError(f"{type(self).__name__}.dim is not known")
 
     @__scaling__(ScalingInfo(1))
+    @unwritten
     def injectivity_radius(self, x: Tensor | None = None) -> float | Tensor:
         """
         Radius up to which ``logmap`` inverts ``expmap`` at `x`.
@@ -297,6 +333,7 @@ class RiemannianManifold(Manifold):
         raise NotImplementedError(f"{type(self).__name__}.injectivity_radius is not known")
 
     @__scaling__(ScalingInfo(u=-1))
+    @unwritten
     def cut_time(self, x: Tensor, u: Tensor) -> Tensor:
         """
         Largest time up to which the geodesic ``expmap(x, t u)`` is a shortest path.
@@ -315,6 +352,7 @@ class RiemannianManifold(Manifold):
         raise NotImplementedError(f"{type(self).__name__}.cut_time is not known")
 
     @__scaling__(ScalingInfo(-2))
+    @unwritten
     def sectional_curvature(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """
         Curvature of the plane spanned by `u` and `v` at `x`; shape (*batch).
@@ -325,6 +363,7 @@ class RiemannianManifold(Manifold):
 
     # Of the results only the logarithm has a length.
     @__scaling__(ScalingInfo(1))
+    @unwritten
     def log_and_hessian(self, x: Tensor, y: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """
         Logarithm, and Hessian of ``dist2(., y) / 2`` at `x` as a function of tangent vectors.

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repsim_geo._extras import need
+from repsim_geo.manifolds.base import is_written
 from repsim_geo.manifolds.lengths import length, product
 from repsim_geo.optim.hessian import HessianProducts, Product
 from repsim_geo.optim.line_search import Step, search
@@ -164,7 +165,7 @@ class PymanoptManifold(_Manifold):
 
 def _dimension(manifold: Any, x: Tensor) -> int:
     """The manifold's own word, or the trace of a projection to a tangent space, or all entries of a point."""
-    if hasattr(manifold, "dim"):
+    if is_written(manifold, "dim"):
         return int(manifold.dim(*x.shape))
     if x.numel() > _LARGEST:
         return x.numel()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import CutLocusWarning, ShapeError
+from repsim_geo.manifolds.base import is_written
 from repsim_geo.manifolds.lengths import product
 from repsim_geo.numerics.alignment import finite_svd, working_precision
 from repsim_geo.numerics.norms import with_axes
@@ -258,7 +259,7 @@ class TangentPCA(Estimator):
     def _limit(self, points: Tensor) -> int:
         """Most components that can exist; also checks the number that is wanted."""
         limit = len(points) - 1
-        if hasattr(self.manifold, "dim"):
+        if is_written(self.manifold, "dim"):
             limit = min(limit, self.manifold.dim(*points.shape[1:]))
         k = self.n_components
         if k is None or (isinstance(k, Integral) and not isinstance(k, bool) and 0 < k <= limit):

@@ -16,6 +16,7 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
+from repsim_geo.manifolds.base import is_written
 from repsim_geo.numerics.norms import trailing, with_axes
 from repsim_geo.verify.statements import provides
 
@@ -329,21 +330,19 @@ def _vector(manifold: Manifold, x: Tensor, scale: Tensor, generator: torch.Gener
 def _reach(manifold: Manifold, x: Tensor, u: Tensor, scale: Tensor) -> Tensor:
     """Half of the way, at most half of that to the cut locus."""
     reach = torch.full_like(scale, 0.5)
-    cut_time = getattr(manifold, "cut_time", None)
-    return reach if cut_time is None else torch.minimum(reach, 0.5 * cut_time(x, u))
+    return torch.minimum(reach, 0.5 * manifold.cut_time(x, u)) if is_written(manifold, "cut_time") else reach
 
 
 def _cut_time(manifold: Manifold, x: Tensor, u: Tensor) -> Tensor | None:
     """Finite times at which geodesics cease to be shortest, or None where the manifold knows of none."""
-    cut_time = getattr(manifold, "cut_time", None)
-    t = None if cut_time is None else cut_time(x, u)
+    t = manifold.cut_time(x, u) if is_written(manifold, "cut_time") else None
     return t if t is not None and bool(t.isfinite().all()) else None
 
 
 def _regular(manifold: Manifold, *points: Tensor) -> bool:
-    radius = getattr(manifold, "injectivity_radius", None)
-    if radius is None:
+    if not is_written(manifold, "injectivity_radius"):
         return True
+    radius = manifold.injectivity_radius
     resolution = 1e3 * torch.finfo(points[0].dtype).eps
     return all(bool((torch.as_tensor(radius(x)) > resolution * size_of(manifold, x)).all()) for x in points)
 

@@ -9,6 +9,8 @@ from typing import Any
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
+from repsim_geo.manifolds.base import is_written
+
 Residual = Callable[..., Tensor]
 
 
@@ -101,5 +103,5 @@ def provides(manifold: Manifold, name: str) -> bool:
     if name == "parallel_transp":
         return getattr(manifold, "transport", None) == "parallel" and provides(manifold, "transp")
     owner = type(getattr(manifold, "base", manifold))
-    declared = getattr(manifold, name, False) is not False
+    declared = getattr(manifold, name, False) is not False and is_written(manifold, name)
     return declared and getattr(owner, name, None) is not getattr(Manifold, name, None)
