@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Integral
 from typing import Any
 
@@ -41,6 +42,17 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
         Fewer than two axes, or an empty axis.
     """
     x, ids = unlabeled(x)
+    if isinstance(x, str | os.PathLike):
+        raise TypeError(
+            f"{name} must be a tensor or an array of numbers with shape (m, d), got the name "
+            f"{os.fspath(x)!r}. Read "
+            "the file with repsim_geo.io.load_activations, or give names to pairwise()."
+        )
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} must be an array without a mask, got a masked one. Fill it, x.filled(value), or drop "
+            "the rows."
+        )
     if isinstance(x, list | tuple) and len({tuple(getattr(a, "shape", ())) for a in x}) > 1:
         raise ShapeError(
             f"{name} must be the activations of one network (m, d), or a stack of equal shapes, got a list "
@@ -57,8 +69,10 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
         except (TypeError, ValueError, RuntimeError) as error:
             raise TypeError(
                 f"{name} must be a tensor or an array of numbers with shape (m, d), "
-                f"got {type(x).__name__}: {error}"
+                f"got {type(x).__name__}: {error}. Give rows of equal length, one for each input."
             ) from error
+    if x.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, got layout {x.layout}. Use {name}.to_dense().")
     if x.dtype not in _DTYPES:
         raise TypeError(
             f"{name} must hold float32 or float64 numbers, got {str(x.dtype).removeprefix('torch.')}. "
@@ -77,7 +91,9 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
     if x.dim() >= 4:
         x = x.flatten(-3)
     if 0 in x.shape:
-        raise ShapeError(f"{name} must not be empty, got shape {tuple(x.shape)}.")
+        raise ShapeError(
+            f"{name} must not be empty, got shape {tuple(x.shape)}. Look at what was selected or recorded."
+        )
     return labeled(x, ids)
 
 
@@ -254,3 +270,44 @@ def usable_device(device: Any) -> torch.device:
             "Leave it out to compute where the first network is."
         ) from error
     return found
+
+
+def check_flag(value: Any, name: str) -> None:
+    """
+    Refuse what is neither True nor False: any other value would count as one of them.
+
+    Parameters
+    ----------
+    value : bool
+    name : str
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}. Write {name}=True, or leave it out.")
+
+
+def check_distances(distances: Tensor, caller: str) -> None:
+    """
+    Refuse distances that are nan or infinite, which finite activations give by overflow only.
+
+    Parameters
+    ----------
+    distances : Tensor
+    caller : str
+        Function that was called, for the message.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not bool(distances.detach().sum().isfinite()):
+        bad = int((~distances.isfinite()).sum())
+        raise ValueError(
+            f"{caller}: distances must be finite, got nan or infinity in {bad} of {distances.numel()}: "
+            "numbers of "
+            f"this size overflow in {str(distances.dtype).removeprefix('torch.')}. Divide all activations "
+            "by a common number, or convert them to float64."
+        )

@@ -29,6 +29,7 @@ def replacing(path: str | os.PathLike[str], *, text: bool = False) -> Iterator[I
     file
     """
     path = Path(path)
+    check_parent(path)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with open(
@@ -43,6 +44,25 @@ def replacing(path: str | os.PathLike[str], *, text: bool = False) -> Iterator[I
             temporary.unlink()
         raise
     _settle(path.parent)
+
+
+def check_parent(path: str | os.PathLike[str]) -> None:
+    """
+    Refuse the name of a file in a folder that does not exist.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Raises
+    ------
+    FileNotFoundError
+    """
+    if not Path(path).parent.is_dir():
+        raise FileNotFoundError(
+            f"a file must lie in a folder that exists, got {str(path)!r}. Make the folder first, or choose "
+            "another."
+        )
 
 
 @contextmanager

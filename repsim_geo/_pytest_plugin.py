@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from repsim_geo._files import replacing
+
 _REPORTS = pytest.StashKey[list[Any]]()
 
 
@@ -52,4 +54,5 @@ def pytest_sessionfinish(session: Any) -> None:
     reports = session.config.stash.get(_REPORTS, None)
     if reports is not None:
         path = Path(session.config.getoption("--verify-report"))
-        path.write_text(json.dumps(reports, indent=1) + "\n")
+        with replacing(path, text=True) as file:
+            file.write(json.dumps(reports, indent=1) + "\n")

@@ -61,7 +61,13 @@ class Activations:
 
     def __init__(self, values: Any, ids: Iterable[str] | Iterable[int] | None = None, *, name: str = ""):
         if not hasattr(values, "shape"):
-            values = torch.as_tensor(values)
+            try:
+                values = torch.as_tensor(values)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise TypeError(
+                    f"activations must be an array with a row for each input, got {type(values).__name__}: "
+                    f"{error}. Give rows of equal length."
+                ) from error
         if len(values.shape) == 0:
             raise ShapeError("activations must have a row for each input, (m, d), got a single number.")
         self.values = values
@@ -108,6 +114,8 @@ class Activations:
                 "rows must have names to be selected by them, got activations without. "
                 "Give ids when they are made: Activations(values, ids)."
             )
+        if isinstance(ids, str) or not isinstance(ids, Iterable):
+            raise TypeError(f"ids must be a sequence of names of rows, got {ids!r}. Write [{ids!r}] for one.")
         place = {key: i for i, key in enumerate(self.ids)}
         wanted = list(ids)
         absent = [key for key in wanted if key not in place]
@@ -162,6 +170,11 @@ class ActivationSet(Mapping[str, Activations]):
     """
 
     def __init__(self, layers: Mapping[str, Any], ids: Iterable[str] | Iterable[int] | None = None):
+        if not isinstance(layers, Mapping):
+            raise TypeError(
+                f"layers must be a mapping from names to activations, got {type(layers).__name__}. "
+                'Write {"layer": activations}.'
+            )
         known = None
         if ids is not None and layers:
             first = next(iter(layers.values()))

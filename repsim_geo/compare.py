@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from repsim_geo import _checks
+from repsim_geo.numerics.tracing import readable
 from repsim_geo.registry import Method, as_metric
 
 
@@ -38,7 +39,7 @@ def compare(x: Any, y: Any, method: Method = "angular_cka", **options: Any) -> T
     TypeError
         Integers or half precision, mixed dtypes, unknown options.
     ValueError
-        Not finite, or on different devices.
+        Not finite, also on the way to the distance, or on different devices.
     DegenerateRepresentationError
         Nothing to compare, for example a constant representation.
     UnknownMetricError
@@ -58,4 +59,7 @@ def compare(x: Any, y: Any, method: Method = "angular_cka", **options: Any) -> T
     for w, name in ((a, "x"), (b, "y")):
         metric.check_input(w, name)
     metric = metric.resolve([a, b])
-    return metric.between(metric.prepare(a), metric.prepare(b))
+    distance = metric.between(metric.prepare(a), metric.prepare(b))
+    if readable(distance):
+        _checks.check_distances(distance, "compare()")
+    return distance

@@ -3,6 +3,7 @@
 # No annotations from __future__: typer evaluates those of the commands, which are made inside of `app`.
 
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,6 +95,11 @@ def app() -> Any:
     return application
 
 
+def _show_warning(message: Any, *where: Any) -> None:
+    """A warning in one line, without the place in the code that gave rise to it."""
+    print(f"repsim-geo: warning: {one_line(message)}", file=sys.stderr)
+
+
 def _group(typer: Any) -> type:
     """Class of the application, which says every mistake in one line."""
     core = need("typer.core", "cli", "The command repsim-geo")
@@ -103,7 +109,9 @@ def _group(typer: Any) -> type:
     class Commands(core.TyperGroup):
         def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
             try:
-                status = super().main(*args, standalone_mode=False, **options)
+                with warnings.catch_warnings():
+                    warnings.showwarning = _show_warning
+                    status = super().main(*args, standalone_mode=False, **options)
             except mistake as error:
                 context = getattr(error, "ctx", None)
                 path = context.command_path if context else "repsim-geo"

@@ -73,7 +73,9 @@ def told(show_traceback: bool) -> Iterator[None]:
         if show_traceback:
             traceback.print_exception(error)
         # Those with a message that says all.
-        if isinstance(error, ValueError | TypeError | ImportError | FileNotFoundError | NotADirectoryError):
+        if isinstance(error, OSError) and error.filename is not None:
+            raise UsageError(f"{error.filename}: {error.strerror}. Choose another file.") from error
+        if isinstance(error, ValueError | TypeError | ImportError | OSError):
             raise UsageError(str(error)) from error
         raise UsageError(f"{raised(error)} --traceback shows where.") from error
 
@@ -207,8 +209,13 @@ def check_picture(file: str | None) -> None:
 def save_picture(ax: Any, file: str) -> None:
     """Write the figure of some axes."""
     path = Path(file).expanduser()
-    with replacing(path) as target:
-        ax.figure.savefig(target, format=path.suffix[1:].lower())
+    from matplotlib import pyplot
+
+    try:
+        with replacing(path) as target:
+            ax.figure.savefig(target, format=path.suffix[1:].lower())
+    finally:
+        pyplot.close(ax.figure)
     note(f"wrote {file}")
 
 

@@ -60,9 +60,14 @@ def _distances(x: str, y: str, metric: Any) -> Any:
     from repsim_geo.pairwise import pairwise
 
     rows, columns = layers_of(x), layers_of(y)
-    distances = pairwise(rows.values(), metric, others=columns.values())
+    distances = pairwise(_by_file(x, rows), metric, others=_by_file(y, columns))
     card = metric.card
     return DistanceTable(distances, tuple(rows), tuple(columns), card.key, card.unit)
+
+
+def _by_file(file: str, layers: dict[str, str]) -> dict[str, str]:
+    """Arrays by a name that says which file an error is about."""
+    return {file if len(layers) == 1 else f"{file}::{layer}": array for layer, array in layers.items()}
 
 
 def table_facts(table: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from repsim_geo.cli.common import (
     say,
     told,
 )
-from repsim_geo.cli.networks import load, networks_of
+from repsim_geo.cli.networks import load, networks_of, refuse_input
 
 
 def add_mean(application: Any, typer: Any) -> None:
@@ -36,6 +36,7 @@ def add_mean(application: Any, typer: Any) -> None:
             check_target(output, (".npz", ".safetensors"), "a mean")
             chosen = metric_of(metric, option)
             arrays, _ = networks_of(files)
+            refuse_input(output, arrays)
             reps = [load(array) for array in arrays.values()]
             fitted, distances, resolved = _fitted(reps, chosen)
             facts = _facts(fitted, dict(zip(arrays, distances.tolist(), strict=True)), chosen.card)
@@ -51,8 +52,9 @@ def _fitted(reps: list[Any], metric: Any) -> tuple[Any, Any, Any]:
     from repsim_geo import FrechetMean, _checks
 
     tensors = [_checks.as_activations(x, x.name) for x in reps]
-    for x in tensors[1:]:
-        _checks.check_pair(tensors[0], x, "mean", (reps[0].name, "another"))
+    for x, rep in zip(tensors, reps, strict=True):
+        _checks.check_pair(tensors[0], x, "mean", (reps[0].name, rep.name))
+        metric.check_input(x, rep.name)
     metric = metric.resolve(tensors)
     points = torch.stack([metric.embed(x) for x in tensors])
     fitted = FrechetMean(metric).fit(points)

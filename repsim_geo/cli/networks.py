@@ -93,6 +93,24 @@ def load(array: str) -> Any:
     return Activations(as_source(array, array).whole(), row_ids(array), name=array)
 
 
+def refuse_input(output: str | None, arrays: dict[str, str]) -> None:
+    """
+    Refuse to write where something is read.
+
+    Parameters
+    ----------
+    output : str or None
+    arrays : dict from str to str
+        Of `networks_of`.
+    """
+    from repsim_geo.sources.source import split_name
+
+    if output is not None and Path(output).expanduser().resolve() in {
+        Path(split_name(array)[0]).resolve() for array in arrays.values()
+    }:
+        raise UsageError(f"a result must not replace what it is made of, got {output}. Choose another file.")
+
+
 def short_names(names: Sequence[str]) -> list[str]:
     """
     Names without what they have in common in front and without suffix, different from each other.
@@ -109,15 +127,17 @@ def short_names(names: Sequence[str]) -> list[str]:
     --------
     >>> short_names(["runs/a/last.npy", "runs/b/last.npy"]), short_names(["x/a.npy", "x/b.npy"])
     (['a/last', 'b/last'], ['a', 'b'])
+    >>> short_names(["x/a.npy", "x/a.npz"])
+    ['a.npy', 'a.npz']
     """
-    parts = [Path(name.partition("::")[0]).with_suffix("").parts for name in names]
-    entries = [name.partition("::")[2] for name in names]
-    kept = 1
-    while True:
-        short = ["/".join([*p[-kept:], *([e] if e else [])]) for p, e in zip(parts, entries, strict=True)]
-        if len(set(short)) == len(short) or kept > max(map(len, parts)):
-            return short
-        kept += 1
+    files = [Path(name.partition("::")[0]) for name in names]
+    entries = [f"/{entry}" if entry else "" for entry in (name.partition("::")[2] for name in names)]
+    for parts in ([file.with_suffix("").parts for file in files], [file.parts for file in files]):
+        for kept in range(1, max(map(len, parts)) + 1):
+            short = ["/".join(p[-kept:]) + entry for p, entry in zip(parts, entries, strict=True)]
+            if len(set(short)) == len(short):
+                return short
+    return list(names)
 
 
 def _files(names: Sequence[str]) -> list[str]:
@@ -142,7 +162,8 @@ def _files(names: Sequence[str]) -> list[str]:
                 "one."
             )
         found += inside
-    if len(set(found)) < len(found):
-        twice = next(name for name in found if found.count(name) > 1)
+    places = [Path(name).resolve() for name in found]
+    if len(set(places)) < len(places):
+        twice = next(name for name, place in zip(found, places, strict=True) if places.count(place) > 1)
         raise UsageError(f"every network must be given once, got {twice} more than once. Leave one out.")
     return found

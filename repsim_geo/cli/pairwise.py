@@ -82,7 +82,7 @@ def table_of(arrays: dict[str, str], metric: Any, **options: Any) -> Any:
     from repsim_geo.io import DistanceTable
     from repsim_geo.pairwise import pairwise
 
-    distances = pairwise(list(arrays.values()), metric, **options)
+    distances = pairwise(arrays, metric, **options)
     return DistanceTable(distances, tuple(arrays), (), metric.card.key, metric.card.unit)
 
 

@@ -97,8 +97,9 @@ def _points(
     if target is not None:
         named.append((target, load(target)))
     tensors = [_checks.as_activations(x, name) for name, x in named]
-    for (name, _), x in zip(named[1:], tensors[1:], strict=True):
+    for (name, _), x in zip(named, tensors, strict=True):
         _checks.check_pair(tensors[0], x, "path", (named[0][0], name))
+        metric.check_input(x, name)
     metric = metric.resolve(tensors)
     points = [metric.embed(x) for x in tensors]
     end = points.pop() if target is not None else None

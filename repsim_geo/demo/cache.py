@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 import zipfile
 import zlib
@@ -15,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from repsim_geo._files import replacing
 
 _UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
@@ -47,13 +48,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], configuration: Mapping[str, 
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
     facts = {"_configuration": np.array(_as_text(configuration)), "_digest": np.array(_digest(arrays))}
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays, **facts)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        np.savez(file, **arrays, **facts)
 
 
 def load(path: Path, configuration: Mapping[str, Any]) -> dict[str, Tensor] | None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from repsim_geo import viz
+from repsim_geo._files import replacing
 from repsim_geo.demo.between import Between
 from repsim_geo.demo.depth import Depth
 from repsim_geo.demo.distances import MetricResult
@@ -79,7 +80,8 @@ def save_all(folder: Path, population: Population, numbers: Any) -> list[Path]:
     with viz.style():
         for name, draw in track(pictures.items(), "pictures"):
             files.append(folder / f"{name}.png")
-            draw().savefig(files[-1])
+            with replacing(files[-1]) as file:
+                draw().savefig(file, format="png")
     return files
 
 

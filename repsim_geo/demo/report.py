@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from repsim_geo._files import replacing
 from repsim_geo.demo import page, sentences, statistics_report
 from repsim_geo.demo.layers import LayerPath
 from repsim_geo.demo.means import Mean
@@ -57,7 +58,8 @@ def write(path: Path, population: Population, numbers: Numbers, *, seed: int, se
         _footer(population, seed, seconds),
     ]
     text = page.document("A geometry of trained networks", *blocks)
-    path.write_text(page.with_picture_sizes(text, path.parent), encoding="utf-8")
+    with replacing(path, text=True) as file:
+        file.write(page.with_picture_sizes(text, path.parent))
     return path
 
 

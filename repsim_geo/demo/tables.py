@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from repsim_geo._files import replacing
 from repsim_geo.demo.networks import Population
 from repsim_geo.demo.numbers import Numbers
 
@@ -47,7 +48,7 @@ def write_all(folder: Path, population: Population, numbers: Numbers) -> list[Pa
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path, text=True) as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
@@ -71,7 +72,9 @@ def _write_arrays(path: Path, population: Population, numbers: Numbers) -> Path:
         "metrics": np.array([result.key for result in numbers.metrics]),
         "units": np.array([result.unit for result in numbers.metrics]),
     }
-    np.savez(path, **facts, **{result.key: result.distances.numpy() for result in numbers.metrics})
+    arrays = {result.key: result.distances.numpy() for result in numbers.metrics}
+    with replacing(path) as file:
+        np.savez(file, **facts, **arrays)
     return path
 
 
@@ -221,5 +224,6 @@ def _write_statistics(path: Path, population: Population, numbers: Numbers) -> P
         name = line.name.lower().replace(" ", "_")
         arrays[f"regression_positions_{name}_rad"] = line.positions.numpy()
         arrays[f"regression_null_{name}"] = line.test.null.numpy()
-    np.savez(path, **arrays)
+    with replacing(path) as file:
+        np.savez(file, **arrays)
     return path

@@ -17,7 +17,7 @@ from repsim_geo.extract.hooks import check_called, evaluating, recording
 from repsim_geo.extract.layouts import Layout, Layouts
 from repsim_geo.extract.names import chosen
 from repsim_geo.extract.rows import Rows
-from repsim_geo.io.activations import load_activations, new_folder, save_activations
+from repsim_geo.io.activations import check_target, load_activations, new_folder, save_activations
 from repsim_geo.sources.folders import write_index
 
 
@@ -106,6 +106,8 @@ def extract(
     layouts = Layouts(layout, names, channels, dtype)
     inputs = InputNames(ids, data)
     target = None if to is None else Path(to).expanduser()
+    if target is not None:
+        check_target(target)
     with ExitStack() as stack:
         on_disk = target is not None and target.suffix == ""
         rows = Rows(stack.enter_context(new_folder(target)) if on_disk else None)

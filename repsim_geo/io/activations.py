@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from repsim_geo._extras import need
-from repsim_geo._files import replacing, replacing_folder
+from repsim_geo._files import check_parent, replacing, replacing_folder
 from repsim_geo.activations import Activations, ActivationSet, Ids
 from repsim_geo.errors import ShapeError
 from repsim_geo.pairwise.plan import as_bytes, size_text
@@ -67,25 +67,37 @@ def save_activations(
     ('a', 'b', 'c')
     """
     path = Path(path).expanduser()
-    if not isinstance(layers, Mapping):
-        raise TypeError(
-            f"layers must be a mapping from names to activations, got {type(layers).__name__}. "
-            'Write {"layer": activations}.'
-        )
     acts = ActivationSet(layers, ids)
     if not acts:
         raise ValueError(
             "layers must hold at least one layer, got none. Give a mapping from names to activations."
         )
+    check_target(path)
     for name in acts:
         check_layer_name(name, path)
     if path.suffix.lower() == ".npz":
         _write_npz(acts, path)
     elif path.suffix.lower() == ".safetensors":
         _write_safetensors(acts, path)
-    elif path.suffix == "" or path.is_dir():
-        _write_folder(acts, path)
     else:
+        _write_folder(acts, path)
+
+
+def check_target(path: Path) -> None:
+    """
+    Refuse names that no activations are written to, before they are computed.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+    """
+    if path.suffix.lower() in (".npz", ".safetensors"):
+        check_parent(path)
+    elif path.suffix and not path.is_dir():
         raise ValueError(f"activations are written to {_WRITTEN}, got {path.name!r}. Choose one of these.")
 
 

@@ -60,7 +60,13 @@ class DistanceTable:
     unit: str = ""
 
     def __post_init__(self) -> None:
-        values = torch.as_tensor(self.distances).detach().cpu()
+        try:
+            values = torch.as_tensor(self.distances).detach().cpu()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(
+                f"distances must be a matrix (n, k), got {type(self.distances).__name__}: {error}. "
+                "pairwise() makes one."
+            ) from error
         if values.dim() != 2 or not values.is_floating_point():
             raise ShapeError(
                 "distances must be a matrix (n, k) of floating-point numbers, got shape "
@@ -107,6 +113,8 @@ class DistanceTable:
 
 
 def _names(names: Iterable[str], n: int, what: str) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"{what} must be a sequence of names, got {names!r}. Give one for each network.")
     found = tuple(map(str, names))
     if found and len(found) != n:
         raise ShapeError(f"{what} must be a name for each of {n}, got {len(found)}. Name every network once.")
@@ -205,7 +213,7 @@ def load_distances(path: str | os.PathLike[str]) -> DistanceTable:
         Damaged, or no table of distances.
     """
     path = Path(path).expanduser()
-    if path.is_dir() or not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(
             f"a table of distances must be an existing file, got {path}. Names are relative to {os.getcwd()}."
         )

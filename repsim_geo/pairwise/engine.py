@@ -19,7 +19,7 @@ from repsim_geo.activations import labeled
 from repsim_geo.embeddings.matrix_form import MatrixForm
 from repsim_geo.errors import ShapeError
 from repsim_geo.metrics.base import RepresentationMetric
-from repsim_geo.numerics.tracing import constant
+from repsim_geo.numerics.tracing import constant, readable
 from repsim_geo.pairwise.features import FeatureProducts
 from repsim_geo.pairwise.jobs import Jobs, check_workers, threads, workers_here
 from repsim_geo.pairwise.networks import Networks
@@ -308,7 +308,10 @@ class _Work:
         """All distances, by the route of the plan."""
         with self._full_precision():
             table = self.engine.all_distances(jobs)
-            return table if self.plan.route.name == "points" else self.metric.rescaled(table)
+            table = table if self.plan.route.name == "points" else self.metric.rescaled(table)
+        if readable(table):
+            _checks.check_distances(table, "pairwise()")
+        return table
 
     def _full_precision(self) -> torch.autocast:
         """Half precision has too few digits for distances."""
@@ -407,12 +410,13 @@ def _sources(reps: Any, what: str, repeats: bool) -> list[Source]:
         )
     elif not isinstance(reps, Iterable) or isinstance(reps, str):
         raise TypeError(
-            f"{what} must be a sequence or mapping of representations (m, d), got {type(reps).__name__}."
+            f"{what} must be a sequence or mapping of representations (m, d), got {type(reps).__name__}. "
+            "Put a single one in a list."
         )
     else:
         named = [(f"{what}[{i}]", x) for i, x in enumerate(reps)]
     if not named:
-        raise ShapeError(f"{what} must hold at least one representation, got none.")
+        raise ShapeError(f"{what} must hold at least one representation, got none. Add networks.")
     return [_source(x, name, repeats) for name, x in named]
 
 

@@ -326,7 +326,8 @@ def as_bytes(memory: int | float | str | None) -> int:
     match = re.fullmatch(r"\s*(\d+\.?\d*)\s*([kmgt]?)(i?)b?\s*", str(memory).lower())
     if match is None or float(match[1]) == 0:
         raise ValueError(
-            f'memory must be a number of bytes, or a text such as "2GB" or "512MiB", got {memory!r}.'
+            f'memory must be a number of bytes, or a text such as "2GB" or "512MiB", got {memory!r}. '
+            "None takes a quarter of this machine's."
         )
     return int(float(match[1]) * (1024 if match[3] else 1000) ** _PREFIXES[match[2]])
 

@@ -9,6 +9,7 @@ import math
 import mmap
 import os
 import re
+import stat
 import struct
 import threading
 import zipfile
@@ -333,8 +334,8 @@ class _File(Source):
         last = offset + sum((n - 1) * step for n, step in zip(axes, steps, strict=True)) + numbers.itemsize
         if min(axes, default=1) < 0 or (0 not in axes and last > available):
             raise ValueError(
-                f"{name}: {where} must have {last} bytes for {tuple(axes)} {kind} numbers, got {available}. "
-                "It was cut off or changed; write or copy it again."
+                f"{_named(name, where)} must have {last} bytes for {tuple(axes)} {kind} numbers, got "
+                f"{available}. It was cut off or changed; write or copy it again."
             )
         super().__init__(name, *_look(axes, kind, name, where))
         self._path, self._entry, self._where = path, entry, where
@@ -709,7 +710,9 @@ def _from_name(text: str, name: str) -> Source:
         )
     if os.path.isdir(path) != (suffix == ".zarr"):
         wanted, found = ("folder", "file") if suffix == ".zarr" else ("file", "folder")
-        raise ValueError(f"{name}: {path} must be a {wanted}, got a {found}. Give the name of the {wanted}.")
+        raise ValueError(
+            f"{_named(name, path)} must be a {wanted}, got a {found}. Give the name of the {wanted}."
+        )
     return readers[suffix](path, entry, name)
 
 
@@ -820,12 +823,12 @@ def _choose(names: Iterable[str], entry: str, name: str, path: str) -> str:
     if entry in names:
         return entry
     if not names:
-        raise ValueError(f"{name}: {path} must hold an array, got none. Write activations into it.")
+        raise ValueError(f"{_named(name, path)} must hold an array, got none. Write activations into it.")
     known = f"Known: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}."
     if not entry:
         raise ValueError(
-            f"{name}: {path} holds {len(names)} arrays, got no name of one. Add it after two colons, as in "
-            f"'{os.path.basename(path)}::{names[0]}'. {known}"
+            f"{_named(name, path)} holds {len(names)} arrays, got no name of one. Add it after two colons, "
+            f"as in '{os.path.basename(path)}::{names[0]}'. {known}"
         )
     near = difflib.get_close_matches(entry, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -843,8 +846,8 @@ def _look(axes: Sequence[int], kind: str, name: str, where: str) -> tuple[tuple[
 
 
 def _torch_dtype(kind: str, name: str, where: str) -> torch.dtype:
-    dtype = _HALF.get(kind) or getattr(torch, kind, None)
-    if not isinstance(dtype, torch.dtype):
+    dtype = _HALF.get(kind) or {"float32": torch.float32, "float64": torch.float64}.get(kind)
+    if dtype is None:
         raise TypeError(
             f"{name} must hold float32 or float64 numbers (float16 and bfloat16 are read as float32), got "
             f"{kind} in {where}. Convert it, for example with .astype('float32'), and write it again."
@@ -898,7 +901,17 @@ def _stamp_one(path: str, name: str) -> tuple[str, int, int]:
             f"{name} must be an existing file, got {path}, which is not there. Names are relative to the "
             f"working directory, {os.getcwd()}."
         ) from error
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+        raise ValueError(
+            f"{name} must be a regular file or a folder, got {path}, which is a pipe or a device. Write to "
+            "a file."
+        )
     return path, found.st_size, found.st_mtime_ns
+
+
+def _named(name: str, where: str) -> str:
+    """What a message calls a file: the name it was given by, and where it is, if that says more."""
+    return where if name == where else f"{name}: {where}"
 
 
 def _digest(parts: Any) -> str:
@@ -912,6 +925,6 @@ def _reading(name: str, where: str, wanted: str, *damage: type[Exception]) -> It
         yield
     except damage as error:
         raise ValueError(
-            f"{name}: {where} must be {wanted}, got something that cannot be read: {error}. "
+            f"{_named(name, where)} must be {wanted}, got something that cannot be read: {error}. "
             "Check that it is complete, or write it again."
         ) from error

@@ -95,6 +95,22 @@ def test_pairwise_names_layers_by_their_network(files):
     assert networks_of(["a.npz", "c"])[1] == ["a"] * 3 + ["c"] * 3
 
 
+def test_files_of_one_stem_are_two_networks(files):
+    np.savez("last/run1.npz", head=np.random.default_rng(0).standard_normal((30, 4)))
+    facts = as_json("pairwise", "last/run1.npy", "last/run1.npz", "last/run2.npy")
+    assert facts["rows"] == ["run1.npy", "run1.npz", "run2.npy"]
+    assert np.shape(facts["distances"]) == (3, 3)
+
+
+def test_warnings_are_told_in_one_line(files):
+    np.save("few.npy", np.random.default_rng(0).standard_normal((8, 7)))
+    np.save("more.npy", np.random.default_rng(1).standard_normal((8, 7)))
+    result = run("compare", "few.npy", "more.npy", "-m", "angular_shape", "-o", "whiten=0.9")
+    assert result.exit_code == 0, result.output
+    for line in result.stderr.splitlines():
+        assert line.startswith("repsim-geo: warning: ")
+
+
 def test_pairwise_of_many_networks_is_a_summary(files):
     for k in range(15):
         np.save(f"last/more{k}.npy", np.random.default_rng(k).standard_normal((30, 4)))
@@ -204,6 +220,7 @@ def test_options_are_numbers_truth_values_kernels_or_text():
 def test_labels_are_as_short_as_they_can_be():
     assert short_names(["x/a.npy", "x/b.npy"]) == ["a", "b"]
     assert short_names(["x/a.npz::l", "y/a.npz::l"]) == ["x/a/l", "y/a/l"]
+    assert short_names(["x/a.npy", "x/a.npz", "b.npy"]) == ["a.npy", "a.npz", "b.npy"]
 
 
 def test_demo_passes_its_arguments_on(monkeypatch, tmp_path):
