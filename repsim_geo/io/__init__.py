@@ -6,7 +6,7 @@ from repsim_geo.io.activations import save_activations as save_activations
 from repsim_geo.io.distances import DistanceTable as DistanceTable
 from repsim_geo.io.distances import load_distances as load_distances
 from repsim_geo.io.distances import save_distances as save_distances
-from repsim_geo.sources.source import row_ids as row_ids
+from repsim_geo.sources.names import row_ids as row_ids
 
 __all__ = [
     "DistanceTable",

@@ -19,6 +19,7 @@ from repsim_geo._files import check_parent, replacing, replacing_folder
 from repsim_geo.activations import Activations, ActivationSet, Ids
 from repsim_geo.errors import ShapeError
 from repsim_geo.pairwise.plan import as_bytes, size_text
+from repsim_geo.sources import Source, as_source, names_of_arrays, row_ids, split_name
 from repsim_geo.sources.folders import (
     LAYER_ORDER,
     ROW_IDS,
@@ -27,7 +28,6 @@ from repsim_geo.sources.folders import (
     read_index,
     write_index,
 )
-from repsim_geo.sources.source import Source, as_source, names_of_arrays, row_ids, split_name
 
 _WRITTEN = ".npz, .safetensors, or the name of a folder"
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from repsim_geo._extras import need
 from repsim_geo._files import replacing
 from repsim_geo.errors import ShapeError
-from repsim_geo.sources.source import open_npz, safetensors_header
+from repsim_geo.sources.files import open_npz, safetensors_header
 
 _SUFFIXES = ".csv, .npz or .safetensors"
 _LARGEST = 2**36  # bytes of a table; a hundred thousand networks squared

@@ -40,7 +40,7 @@ from repsim_geo.pairwise.store import TileStore, recorded_run
 from repsim_geo.pairwise.tiles import MatrixTiles
 from repsim_geo.pairwise.work import Work
 from repsim_geo.registry import Method, as_metric
-from repsim_geo.sources.source import Source, as_source, row_ids
+from repsim_geo.sources import Source, as_source, row_ids
 
 # Seconds of a sample that need not be repeated.
 _LONG_SAMPLE = 0.3

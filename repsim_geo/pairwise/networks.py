@@ -19,7 +19,7 @@ from repsim_geo.numerics.centering import center_across, center_columns
 from repsim_geo.numerics.dissimilarities import unit_rows
 from repsim_geo.numerics.tracing import constant
 from repsim_geo.pairwise.matrices import slices
-from repsim_geo.sources.source import Source
+from repsim_geo.sources.base import Source
 
 # Networks whose widths differ by less than this factor are stacked, the narrower ones with silent units.
 _ALIKE = 1.25

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from repsim_geo.pairwise.matrices import Run, slices
 from repsim_geo.pairwise.work import Work
-from repsim_geo.sources.source import Source
+from repsim_geo.sources.base import Source
 
 # Columns of matrices that one thread decomposes faster than several.
 _SMALL = 256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ LARGEST_INDEX = 2**30
 
 _INDEX = "activations.json"
 _FORMAT = 1
+_LONGEST = 200  # bytes of a file's name; the limit of most systems is 255
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)\.", re.IGNORECASE)  # names that Windows has taken
 
 
 def layer_files(names: Sequence[str]) -> dict[str, str]:
@@ -43,6 +46,9 @@ def layer_files(names: Sequence[str]) -> dict[str, str]:
     {'block/conv 1': 'block%2Fconv%201.npy'}
     """
     files = {name: f"{quote(name, safe='')}.npy" for name in names}
+    for i, (name, file) in enumerate(files.items()):
+        if len(file) > _LONGEST or _RESERVED.match(file):
+            files[name] = f"{i}-{file[: _LONGEST // 2]}.npy"
     # Some systems do not tell capitals.
     if len({file.lower() for file in files.values()}) < len(files):
         files = {name: f"{i}-{file}" for i, (name, file) in enumerate(files.items())}
