@@ -63,13 +63,15 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
         x = torch.stack(list(x))
     if not isinstance(x, Tensor):
         try:
-            # torch has no tensors that cannot be written to, or run backwards.
+            # torch has no tensors that cannot be written to, run backwards, or have bytes in another order.
+            if isinstance(x, np.ndarray) and not x.dtype.isnative:
+                x = x.astype(x.dtype.newbyteorder("="))
             foreign = isinstance(x, np.ndarray) and (not x.flags.writeable or min((0, *x.strides)) < 0)
             x = torch.as_tensor(np.array(x) if foreign else x)
         except (TypeError, ValueError, RuntimeError) as error:
             raise TypeError(
                 f"{name} must be a tensor or an array of numbers with shape (m, d), "
-                f"got {type(x).__name__}: {error}. Give rows of equal length, one for each input."
+                f"got {type(x).__name__}: {str(error).rstrip('.')}. Give rows of equal length, one for each input."
             ) from error
     if x.layout != torch.strided:
         raise TypeError(f"{name} must be a dense tensor, got layout {x.layout}. Use {name}.to_dense().")

@@ -24,10 +24,11 @@ class Activations:
 
     Parameters
     ----------
-    values : Tensor or array, shape (m, ...)
+    values : Tensor, array, DataFrame or DataArray, shape (m, ...)
         m inputs; kept as it is, a memory map stays one.
     ids : sequence of m strings or integers, optional
-        Which input each row belongs to, each once. None: not known, and not checked.
+        Which input each row belongs to, each once. None: those that `values` bring, or not known, and not
+        checked.
     name : str
         Of the layer.
 
@@ -60,6 +61,8 @@ class Activations:
     """
 
     def __init__(self, values: Any, ids: Iterable[str] | Iterable[int] | None = None, *, name: str = ""):
+        values, own = unlabeled(values)
+        ids = own if ids is None else ids
         if not hasattr(values, "shape"):
             try:
                 values = torch.as_tensor(values)
@@ -117,7 +120,7 @@ class Activations:
         if isinstance(ids, str) or not isinstance(ids, Iterable):
             raise TypeError(f"ids must be a sequence of names of rows, got {ids!r}. Write [{ids!r}] for one.")
         place = {key: i for i, key in enumerate(self.ids)}
-        wanted = list(ids)
+        wanted = list(map(_plain, ids))
         absent = [key for key in wanted if key not in place]
         if absent:
             raise MismatchedRowsError(
@@ -181,9 +184,8 @@ class ActivationSet(Mapping[str, Activations]):
             known = as_ids(ids, len(first), "ids")
         self._layers: dict[str, Activations] = {}
         for name, x in layers.items():
-            own = x.ids if isinstance(x, Activations) else None
+            values, own = unlabeled(x)
             known = known if known is not None else own
-            values = x.values if isinstance(x, Activations) else x
             self._layers[str(name)] = Activations(values, own if own is not None else known, name=str(name))
         self.ids = known
         for name, x in self._layers.items():
@@ -253,13 +255,15 @@ def as_ids(ids: Iterable[Any], m: int, name: str = "ids") -> Ids:
         raise TypeError(
             f"{name} must be a sequence of strings or integers, got {ids!r}. Write one for each row."
         )
-    found = tuple(i.item() if isinstance(i, np.generic | Tensor) and i.ndim == 0 else i for i in ids)
+    found = tuple(map(_plain, ids))
     kinds = {str if isinstance(i, str) else int if _is_integer(i) else type(i) for i in found}
     if not (kinds <= {str} or kinds <= {int}):
         raise TypeError(
             f"{name} must be all strings or all integers, got "
             f"{', '.join(sorted(k.__name__ for k in kinds))}. Turn them into strings."
         )
+    if kinds == {int} and not all(-(2**63) <= i < 2**63 for i in found):
+        raise ValueError(f"{name} must fit into 64 bits, got larger numbers. Turn them into strings.")
     if len(found) != m:
         raise ShapeError(f"{name} must be one for each of {m} rows, got {len(found)}. Name every row once.")
     if len(set(found)) < m:
@@ -270,6 +274,11 @@ def as_ids(ids: Iterable[Any], m: int, name: str = "ids") -> Ids:
             "Number the presentations of an input that was shown twice."
         )
     return found  # type: ignore[return-value]
+
+
+def _plain(key: Any) -> Any:
+    """A number or text of numpy or torch as one of Python."""
+    return key.item() if isinstance(key, np.generic | Tensor) and key.ndim == 0 else key
 
 
 def _is_integer(x: Any) -> bool:
@@ -294,7 +303,8 @@ def check_same_rows(a: Ids | None, b: Ids | None, names: tuple[str, str]) -> Non
     if a is None or b is None or a is b or a == b:
         return
     first, second = names
-    if set(a) == set(b):
+    here, there = set(a), set(b)
+    if here == there:
         i = next(i for i, (p, q) in enumerate(zip(a, b, strict=True)) if p != q)
         raise MismatchedRowsError(
             f"{first} and {second} must describe the same inputs in the same order: they are the same, but "
@@ -302,7 +312,7 @@ def check_same_rows(a: Ids | None, b: Ids | None, names: tuple[str, str]) -> Non
             f"is {a[i]!r} in {first} and {b[i]!r} in {second}. Bring the second into the order of the first: "
             f"{second}.select({first}.ids)."
         )
-    lacking, more = [i for i in a if i not in set(b)], [i for i in b if i not in set(a)]
+    lacking, more = [i for i in a if i not in there], [i for i in b if i not in here]
     only = [f"only in {name}: {_few(keys)}" for name, keys in ((first, lacking), (second, more)) if keys]
     raise MismatchedRowsError(
         f"{first} and {second} must describe the same inputs in the same order: got {'; '.join(only)}. "
@@ -329,7 +339,8 @@ def unlabeled(x: Any) -> tuple[Any, Ids | None]:
         return x.values, x.ids
     if hasattr(x, "to_numpy"):
         if hasattr(x, "index") and hasattr(x, "columns"):  # pandas
-            counts = type(x.index).__name__ == "RangeIndex"
+            index = x.index
+            counts = type(index).__name__ == "RangeIndex" and (index.start, index.step) == (0, 1)
             return x.to_numpy(), None if counts else as_ids(x.index, len(x), "the index")
         if hasattr(x, "dims") and hasattr(x, "coords"):  # xarray
             named = bool(x.dims) and x.dims[0] in x.coords

@@ -7,8 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from repsim_geo import _checks
-from repsim_geo.numerics.tracing import readable
+from repsim_geo.numerics.tracing import constant, readable
+from repsim_geo.pairwise.engine import pairwise
 from repsim_geo.registry import Method, as_metric
+
+# Inputs up to which matrices of all their pairs are made.
+_LARGEST = 4096
 
 
 def compare(x: Any, y: Any, method: Method = "angular_cka", **options: Any) -> Tensor:
@@ -58,6 +62,9 @@ def compare(x: Any, y: Any, method: Method = "angular_cka", **options: Any) -> T
     _checks.check_pair(a, b, "compare()", batched=not metric.takes_repeats)
     for w, name in ((a, "x"), (b, "y")):
         metric.check_input(w, name)
+    if a.dim() == b.dim() == 2 and len(a) > _LARGEST and constant(a) and constant(b):
+        # Through products of units or blocks of inputs: no matrix of all pairs of inputs.
+        return pairwise([a, b], metric)[0, 1]
     metric = metric.resolve([a, b])
     distance = metric.between(metric.prepare(a), metric.prepare(b))
     if readable(distance):

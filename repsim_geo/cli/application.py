@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     SystemExit
         Always: 0 when all is well, 1 when a law fails, 2 for a command that makes no sense, 130 when stopped.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # terminals without π
+            stream.reconfigure(errors="backslashreplace")
     try:
         application = app()
     except ImportError as error:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import sys
 import traceback
@@ -139,7 +140,11 @@ def _value(text: str) -> Any:
 
 def say(text: str) -> None:
     """Show text on standard output."""
-    print(text)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the reader has seen enough; Python must not try again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(HOLDS) from None
 
 
 def note(text: str) -> None:

@@ -44,7 +44,9 @@ def add_embed(application: Any, typer: Any) -> None:
             help="metric: least squares of distances; classical: of squares; spherical: on a globe.",
         ),
         components: int = typer.Option(2, "--components", "-k", metavar="K", min=1, help="Axes of the map."),
-        metric: str = shared.metric,
+        metric: str | None = typer.Option(
+            None, "--metric", "-m", metavar="NAME", help="Of activations; default angular_cka."
+        ),
         option: list[str] = shared.option,
         seed: int = typer.Option(0, metavar="N", min=0, help="Of the starts."),
         output: str | None = typer.Option(None, "--output", metavar="FILE", help="Write coordinates: .csv."),
@@ -77,11 +79,15 @@ def add_embed(application: Any, typer: Any) -> None:
                 _draw(table, groups, fitted, scaling.value, picture)
 
 
-def _table(files: list[str], metric: str, option: list[str]) -> tuple[Any, list[str]]:
+def _table(files: list[str], metric: str | None, option: list[str]) -> tuple[Any, list[str]]:
     """Distances, from a table or of activations, and the group of each network."""
     if len(files) == 1 and _is_table(files[0]):
         from repsim_geo.io import load_distances
 
+        if metric is not None or option:
+            raise UsageError(
+                f"--metric and --option are for activations, and {files[0]} holds distances. Leave them out."
+            )
         table = load_distances(files[0])
         if table.rows != table.columns:
             raise UsageError(
@@ -91,7 +97,7 @@ def _table(files: list[str], metric: str, option: list[str]) -> tuple[Any, list[
             )
         return table, [""] * len(table.rows)
     arrays, groups = networks_of(files)
-    return table_of(arrays, metric_of(metric, option), progress=interactive()), groups
+    return table_of(arrays, metric_of(metric or "angular_cka", option), progress=interactive()), groups
 
 
 def _is_table(file: str) -> bool:
@@ -99,7 +105,7 @@ def _is_table(file: str) -> bool:
     if path.suffix.lower() == ".csv":
         return True
     if path.suffix.lower() in (".npz", ".safetensors") and path.exists():
-        from repsim_geo.sources.source import names_of_arrays
+        from repsim_geo.sources import names_of_arrays
 
         return "distances" in names_of_arrays(str(path))
     return False

@@ -35,7 +35,7 @@ def networks_of(names: Sequence[str], least: int = 2) -> tuple[dict[str, str], l
     for name, short in zip(layered, short_names(list(layered)), strict=True):
         for layer, array in layered[name].items():
             label = layer if len(layered) == 1 else f"{short}/{layer}" if len(layered[name]) > 1 else short
-            arrays[label] = array
+            arrays[label.encode("utf-8", "backslashreplace").decode()] = array
             groups.append(short if several else Path(name).resolve().parent.name)
     if len(arrays) < least:
         raise UsageError(
@@ -57,9 +57,17 @@ def layers_of(name: str) -> dict[str, str]:
     dict from str to str
         Those that are activations, in the order of the file.
     """
-    from repsim_geo.sources.source import as_source, names_of_arrays, split_name
+    from repsim_geo.sources import as_source, names_of_arrays, split_name
+    from repsim_geo.sources.folders import is_folder_of_layers
 
     path, entry = split_name(name)
+    if any(mark in path for mark in "*?") and not os.path.exists(path):
+        raise UsageError(f"{name} is a pattern that the shell has found no file for. Look at the folder.")
+    if os.path.isdir(path) and not path.endswith(".zarr") and not is_folder_of_layers(path):
+        raise UsageError(
+            f"{name} must be one network, got a folder. Take one of its files here; repsim-geo pairwise "
+            "takes all."
+        )
     if entry:
         return {entry: name}
     found, refused = {}, None
@@ -88,7 +96,7 @@ def load(array: str) -> Any:
     Activations
     """
     from repsim_geo.activations import Activations
-    from repsim_geo.sources.source import as_source, row_ids
+    from repsim_geo.sources import as_source, row_ids
 
     return Activations(as_source(array, array).whole(), row_ids(array), name=array)
 
@@ -103,7 +111,7 @@ def refuse_input(output: str | None, arrays: dict[str, str]) -> None:
     arrays : dict from str to str
         Of `networks_of`.
     """
-    from repsim_geo.sources.source import split_name
+    from repsim_geo.sources import split_name
 
     if output is not None and Path(output).expanduser().resolve() in {
         Path(split_name(array)[0]).resolve() for array in arrays.values()
@@ -143,7 +151,7 @@ def short_names(names: Sequence[str]) -> list[str]:
 def _files(names: Sequence[str]) -> list[str]:
     """Files that are meant: those of folders, which are not layers of one network, one by one."""
     from repsim_geo.sources.folders import is_folder_of_layers
-    from repsim_geo.sources.source import natural
+    from repsim_geo.sources.names import natural
 
     found = []
     for name in names:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, SequentialSampler
 
 from repsim_geo._extras import need
 from repsim_geo.activations import as_ids
@@ -26,18 +27,18 @@ def batches_of(data: Any, progress: bool) -> Iterable[Any]:
     return need("tqdm.auto", "cli", "progress=True").tqdm(data, "extract", unit="batch") if progress else data
 
 
-def run(model: nn.Module, batch: Any) -> None:
-    """Run a model on a tensor, on the first entry of a tuple, or with the entries of a dict."""
-    if isinstance(batch, Tensor):
-        model(batch)
-    elif isinstance(batch, Mapping):
-        model(**batch)
-    elif isinstance(batch, list | tuple) and batch:
-        model(batch[0])
+def run(model: nn.Module, batch: Any, left_out: str | None = None) -> None:
+    """Run a model on a tensor, on the first entry of a tuple, or with the entries of a dict but for one."""
+    inputs = batch[0] if isinstance(batch, list | tuple) and batch else batch
+    if isinstance(inputs, Tensor):
+        model(inputs)
+    elif isinstance(inputs, Mapping):
+        model(**{key: value for key, value in inputs.items() if key != left_out})
     else:
+        inside = f" of {type(inputs).__name__}" if inputs is not batch else ""
         raise TypeError(
-            f"a batch must be a tensor, a tuple that begins with one, or a dict of arguments, got "
-            f"{type(batch).__name__}. Run the model on it with forward=."
+            "a batch must be a tensor, a tuple that begins with one, or a dict of arguments, got "
+            f"a {type(batch).__name__}{inside}. Run the model on it with forward=."
         )
 
 
@@ -52,13 +53,21 @@ def moved_to(x: Any, device: torch.device) -> Any:
     return x
 
 
-def size_of(batch: Any, calls: Mapping[str, tuple[nn.Module, Tensor]]) -> int:
-    """Inputs of a batch: entries of its first tensor, or of the first output if it has none."""
-    values = list(batch.values()) if isinstance(batch, Mapping) else batch
-    first = values if isinstance(values, Tensor) else next((v for v in values if isinstance(v, Tensor)), None)
-    if first is None or first.dim() == 0:
-        _, first = next(iter(calls.values()))
-    return first.shape[0]
+def size_of(batch: Any, output: Tensor | None) -> int:
+    """Inputs of a batch: entries of its first tensor; where it has none, rows of an output."""
+    batch = batch[0] if isinstance(batch, list | tuple) and batch else batch
+    values = list(batch.values()) if isinstance(batch, Mapping) else [batch]
+    first = next((v for v in values if isinstance(v, Tensor) and v.dim() > 0), output)
+    return 0 if first is None else first.shape[0]
+
+
+def _in_order(data: Any) -> bool:
+    """Whether a DataLoader goes through its data set from the first input to the last."""
+    if not isinstance(data, DataLoader) or isinstance(data.dataset, IterableDataset):
+        return True
+    batches = data.batch_sampler
+    sampler = data.sampler if batches is None else getattr(batches, "sampler", batches)
+    return isinstance(sampler, SequentialSampler)
 
 
 class InputNames:
@@ -79,11 +88,11 @@ class InputNames:
         self._given = None
         self._next = 0
         if self._of is None and self._key is None:
-            sampler = getattr(data, "sampler", None)
-            if isinstance(sampler, torch.utils.data.RandomSampler):
+            if not _in_order(data):
                 raise ValueError(
-                    "data must come in the same order each time, got a DataLoader that shuffles. Set "
-                    "shuffle=False, or say with ids= how a batch names its inputs: a function or a key."
+                    "data must come in the same order each time, got a DataLoader that shuffles or takes a "
+                    "sample. "
+                    "Set shuffle=False, or say with ids= how a batch names its inputs: a function or a key."
                 )
             if ids is not None:
                 given = list(ids)

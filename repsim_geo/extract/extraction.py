@@ -13,7 +13,7 @@ from torch import nn
 
 from repsim_geo.activations import ActivationSet, as_ids
 from repsim_geo.extract.batches import InputNames, batches_of, moved_to, run, size_of
-from repsim_geo.extract.hooks import check_called, evaluating, recording
+from repsim_geo.extract.hooks import check_called, evaluating, plainly, recording
 from repsim_geo.extract.layouts import Layout, Layouts
 from repsim_geo.extract.names import chosen
 from repsim_geo.extract.rows import Rows
@@ -45,9 +45,9 @@ def extract(
         also after an error. It runs in evaluation mode, without gradients.
     data : DataLoader, iterable of batches, or Tensor
         A batch is a tensor (b, ...), a tuple or list whose first entry is the input (labels may follow), or a
-        dict of keyword arguments of the model. A tensor is one batch.
+        dict of keyword arguments of the model (but for the one that `ids` names). A tensor is one batch.
     layers : str or sequence of str
-        Names of submodules, or patterns; see `layer_names`.
+        Names of submodules, or patterns; see `layer_names`. Of a pattern those are taken that run.
     layout : str, or mapping from patterns to str
         What becomes of positions (of pixels, tokens): "flatten": all channels and positions are units;
         "mean", "max": over positions; "first", "last": of one position, such as a class token; "positions":
@@ -91,8 +91,9 @@ def extract(
     Padding: if a batch has an ``attention_mask`` (b, tokens), then "mean", "max", "last" and "positions" of
     outputs (b, tokens, d) leave out what it masks.
 
-    Modules that put the batch second, such as ``nn.LSTM`` without ``batch_first``, are refused if the number
-    of steps is not that of inputs, and cannot be told otherwise: use ``batch_first=True``.
+    Modules of torch that put the batch second (recurrent ones and attention without ``batch_first``) are
+    turned around. The data themselves must have the inputs first; data sets that are only iterated over
+    cannot be checked for their order.
 
     Examples
     --------
@@ -102,7 +103,7 @@ def extract(
     >>> acts["1"].shape, acts["3"].shape, acts.ids[:3]
     ((20, 4), (20, 10), (0, 1, 2))
     """
-    names = chosen(model, layers)
+    names, exact = chosen(model, layers)
     layouts = Layouts(layout, names, channels, dtype)
     inputs = InputNames(ids, data)
     target = None if to is None else Path(to).expanduser()
@@ -110,6 +111,8 @@ def extract(
         check_target(target)
     with ExitStack() as stack:
         on_disk = target is not None and target.suffix == ""
+        # Tensors that are made in inference mode could not be used with gradients later.
+        stack.enter_context(torch.inference_mode(False))
         rows = Rows(stack.enter_context(new_folder(target)) if on_disk else None)
         stack.callback(rows.close)
         where = stack.enter_context(evaluating(model, device))
@@ -117,12 +120,16 @@ def extract(
         for number, batch in enumerate(batches_of(data, progress)):
             calls.clear()
             moved = moved_to(batch, where)
-            with torch.no_grad():
-                run(model, moved) if forward is None else forward(model, moved)
-            check_called(calls, names, number)
-            keys = inputs.of(batch, size_of(moved, calls))
+            with plainly():
+                if forward is None:
+                    run(model, moved, ids if isinstance(ids, str) else None)
+                else:
+                    forward(model, moved)
+            check_called(calls, exact, number)
+            output = next(iter(calls.values())).output
+            keys = inputs.of(batch, size_of(moved if forward is None else None, output))
             mask = moved.get("attention_mask") if isinstance(moved, Mapping) else None
-            rows.add({key: layouts.rows(key, *call, keys, mask) for key, call in calls.items()}, number)
+            rows.add({key: layouts.rows(key, call, keys, mask) for key, call in calls.items()}, number)
         if not rows.keys:
             raise ValueError(
                 "data must hold at least one batch, got none. An iterator can be used only once."

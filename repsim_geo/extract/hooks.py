@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from repsim_geo._checks import usable_device
 from repsim_geo.extract.layouts import tensor_of
+
+
+class Call(NamedTuple):
+    """A call of a submodule: its name, the module, and what it returned."""
+
+    name: str
+    module: nn.Module
+    output: Tensor
 
 
 @contextmanager
@@ -38,9 +46,9 @@ def evaluating(model: nn.Module, device: Any) -> Iterator[torch.device]:
 
 
 @contextmanager
-def recording(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, tuple[nn.Module, Tensor]]]:
+def recording(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Call]]:
     """What submodules returned since this was last cleared, by name: "name", "name#2" of a second call."""
-    calls: dict[str, tuple[nn.Module, Tensor]] = {}
+    calls: dict[str, Call] = {}
     modules = dict(model.named_modules())
     handles = []
 
@@ -51,7 +59,7 @@ def recording(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, tupl
                 count += 1
                 key = f"{name}#{count}"
             # A copy: what comes next may work in place.
-            calls[key] = (module, tensor_of(output, key).detach().clone())
+            calls[key] = Call(name, module, tensor_of(output, key).detach().clone())
 
         return record
 
@@ -64,11 +72,25 @@ def recording(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, tupl
             handle.remove()
 
 
-def check_called(calls: Mapping[str, Any], names: Sequence[str], number: int) -> None:
-    """Refuse layers that did not run."""
-    for name in names:
-        if name not in calls:
-            raise ValueError(
-                f"layer {name!r} must be called when the model runs, got batch {number} without a call. "
-                "Choose another layer, or run the model in another way with forward=."
-            )
+def check_called(calls: Mapping[str, Call], exact: Sequence[str], number: int) -> None:
+    """Refuse layers that did not run: those that were named, or all that a pattern meant."""
+    ran = {call.name for call in calls.values()}
+    absent = [name for name in exact if name not in ran]
+    if absent or not calls:
+        which = f"layer {absent[0]!r}" if absent else "a layer that the patterns mean"
+        raise ValueError(
+            f"{which} must be called when the model runs, got batch {number} without a call. Choose another "
+            "layer, or run the model in another way with forward=."
+        )
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Run without gradients, and without the fast path of attention, which skips submodules."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)

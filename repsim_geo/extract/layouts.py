@@ -46,9 +46,7 @@ class Layouts:
             )
         self._channels, self._dtype = channels, dtype
 
-    def rows(
-        self, key: str, module: nn.Module, x: Tensor, keys: Sequence[Any], mask: Tensor | None
-    ) -> tuple[Tensor, list[Any]]:
+    def rows(self, key: str, call: Any, keys: Sequence[Any], mask: Tensor | None) -> tuple[Tensor, list[Any]]:
         """
         Rows of a batch, and what they are called.
 
@@ -56,34 +54,40 @@ class Layouts:
         ----------
         key : str
             Name of the layer; "#2" marks a second call.
-        module : nn.Module
-        x : Tensor, shape (b, ...)
-            What it returned.
+        call : Call
+            With its output, shape (b, ...).
         keys : sequence
             Names of the b inputs.
         mask : Tensor, shape (b, tokens), or None
-            True where there is a token.
+            One where there is a token.
 
         Returns
         -------
         Tensor, shape (rows, units)
         list
         """
+        module, x = call.module, call.output
+        if x.is_nested:
+            raise TypeError(
+                f"layer {key!r} must give a tensor with as many tokens for each input, got a nested one. "
+                "Choose another layer."
+            )
+        x = x.transpose(0, 1) if x.dim() == 3 and _batch_second(module) else x
         if x.dim() < 1 or x.shape[0] != len(keys):
             raise ShapeError(
                 f"layer {key!r} must give a row for each input, got shape {tuple(x.shape)} for {len(keys)} "
-                "inputs. Put the batch first (batch_first=True), or choose another layer."
+                "inputs. Let the data have the inputs first, or choose another layer."
             )
         x = self._converted(x, key)
         if x.dim() <= 2:
-            return x.reshape(len(x), -1).cpu(), list(keys)
-        layout = self._by_name[key.rpartition("#")[0] if "#" in key else key]
+            return (x if x.dim() == 2 else x[:, None]).cpu(), list(keys)
+        layout = self._by_name[call.name]
         if layout == "flatten":
             return x.flatten(1).cpu(), list(keys)
         grid = x.shape[2:] if self._channels_first(x, module) else x.shape[1:-1]
         x = x.flatten(2).mT if self._channels_first(x, module) else x.flatten(1, -2)
         kept = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        if mask is not None and mask.shape == kept.shape:
+        if mask is not None and _checked(mask).shape == kept.shape:
             kept = mask.bool().to(x.device)
             if not kept.any(1).all():
                 raise ValueError(
@@ -107,6 +111,26 @@ class Layouts:
         if self._channels != "auto":
             return self._channels == "first"
         return x.dim() > 3 or bool(_CHANNELS_FIRST.search(type(module).__name__))
+
+
+def _batch_second(module: nn.Module) -> bool:
+    """Whether a module of torch puts steps before the batch."""
+    inner = getattr(module, "layers", None)
+    attention = getattr(
+        inner[0] if isinstance(inner, nn.ModuleList) and len(inner) else module, "self_attn", module
+    )
+    return getattr(attention, "batch_first", None) is False
+
+
+def _checked(mask: Any) -> Tensor:
+    if not isinstance(mask, Tensor) or mask.dim() != 2 or not bool(((mask == 0) | (mask == 1)).all()):
+        shown = f"shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(
+            f"attention_mask must be ones and zeros for the tokens of each input, (b, tokens), got {shown}"
+            f"{', other numbers' if isinstance(mask, Tensor) and mask.dim() == 2 else ''}. Give the mask as "
+            "the tokenizer made it, and change it in forward=."
+        )
+    return mask
 
 
 def _layout_of_each(layout: Any, names: Sequence[str]) -> dict[str, str]:

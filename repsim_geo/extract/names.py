@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
@@ -41,14 +42,25 @@ def pattern_expression(pattern: str) -> str:
     return "".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*|\*|\?)", pattern))
 
 
-def chosen(model: Any, layers: Any) -> list[str]:
-    """Names of all submodules that some patterns mean; refuses a pattern that means none."""
+def chosen(model: Any, layers: Any) -> tuple[list[str], list[str]]:
+    """
+    Submodules that are meant, and those that are named; refuses a pattern that means none.
+
+    Parameters
+    ----------
+    model : nn.Module
+    layers : str or sequence of str
+
+    Returns
+    -------
+    names, exact : list of str
+    """
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"model must be a torch.nn.Module, got {type(model).__name__}. Wrap a function in a module with "
             "a forward method."
         )
-    patterns = [layers] if isinstance(layers, str) else list(layers)
+    patterns = [layers] if isinstance(layers, str) or not isinstance(layers, Iterable) else list(layers)
     if not patterns or not all(isinstance(pattern, str) for pattern in patterns):
         raise TypeError(
             f"layers must be names or patterns of submodules, got {layers!r}. layer_names(model) lists them "
@@ -67,4 +79,4 @@ def chosen(model: Any, layers: Any) -> list[str]:
                 f"Known: {shown or 'none'}."
             )
         found |= dict.fromkeys(names)
-    return list(found)
+    return list(found), [pattern for pattern in patterns if pattern in found]

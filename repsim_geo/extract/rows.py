@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from repsim_geo.errors import ShapeError
@@ -31,7 +30,7 @@ class Rows:
     def __init__(self, folder: Path | None):
         self.folder = folder
         self.keys: list[Any] = []
-        self._parts: dict[str, list[Tensor]] = {}
+        self._parts: dict[str, Tensor] = {}
         self._files: dict[str, IO[bytes]] = {}
         self._open = ExitStack()
         self._looks: dict[str, tuple[int, np.dtype]] = {}
@@ -60,7 +59,7 @@ class Rows:
                     f"{x.shape[1]} in batch {number}. Use layout='mean', or give inputs of one size."
                 )
             if self.folder is None:
-                self._parts[name].append(x)
+                self._parts[name] = _put(self._parts[name], len(self.keys), x)
             else:
                 self._files[name].write(np.ascontiguousarray(x.numpy(), dtype).data)
         self.keys += keys
@@ -70,7 +69,7 @@ class Rows:
             if self.folder is not None:
                 check_layer_name(name, self.folder)
             self._looks[name] = x.shape[1], x.numpy().dtype
-            self._parts[name] = []
+            self._parts[name] = x.new_empty(0, x.shape[1])
         if self.folder is not None:
             self.files = layer_files(list(batch))
             for name, file in self.files.items():
@@ -78,8 +77,10 @@ class Rows:
                 self._files[name].write(bytes(_HEADER))
 
     def tensors(self) -> dict[str, Tensor]:
-        """All rows of all layers, if they are in memory; layer by layer, so that few are there twice."""
-        return {name: torch.cat(self._parts.pop(name)) for name in list(self._parts)}
+        """All rows of all layers, if they are in memory."""
+        for name, x in self._parts.items():
+            self._parts[name] = x.resize_(len(self.keys), x.shape[1])
+        return self._parts
 
     def finish_files(self) -> None:
         """Write the heads of the files, which say how many rows there are."""
@@ -91,6 +92,15 @@ class Rows:
     def close(self) -> None:
         """Close all files."""
         self._open.close()
+
+
+def _put(rows: Tensor, start: int, x: Tensor) -> Tensor:
+    """Rows with more of them from a place on; memory grows by half at a time, in one piece."""
+    stop = start + len(x)
+    if stop > len(rows):
+        rows.resize_(max(stop, len(rows) + len(rows) // 2), x.shape[1])
+    rows[start:stop] = x
+    return rows
 
 
 def _npy_head(shape: tuple[int, int], dtype: np.dtype) -> bytes:

@@ -142,3 +142,49 @@ def test_arrays_that_run_backwards_or_cannot_be_written_are_taken():
     frozen.flags.writeable = False
     assert rg.compare(backwards, frozen) == pytest.approx(float(rg.compare(x, y)), abs=1e-12)
     assert rg.pairwise([backwards, frozen]).shape == (2, 2)
+
+
+def test_orders_of_frames_are_not_lost():
+    frame, other = pandas.DataFrame(values().numpy()), pandas.DataFrame(values(4, 1).numpy())
+    with pytest.raises(rg.MismatchedRowsError):
+        rg.compare(frame[::-1], Activations(values(4, 1), range(8)))
+    with pytest.raises(rg.MismatchedRowsError):
+        rg.compare(frame.iloc[4:], Activations(values(4, 1)[:4], range(4)))
+    named, reversed_ = (pandas.DataFrame(values().numpy(), index=i) for i in (NAMES, NAMES[::-1]))
+    with pytest.raises(rg.MismatchedRowsError):
+        ActivationSet({"a": named, "b": reversed_})
+    assert Activations(named).ids == tuple(NAMES)
+    assert Activations(named).select(["owl"]).shape == (1, 3)
+    assert rg.compare(frame, other) >= 0
+
+
+def test_functions_keep_the_names_of_rows():
+    x, y = Activations(values(), NAMES), Activations(values(4, 1), OTHERS)
+    with pytest.raises(rg.MismatchedRowsError):
+        rg.pairwise([lambda: x, lambda: y])
+
+
+def test_many_names_are_compared_in_one_pass():
+    z = torch.randn(30_000, 2)
+    with pytest.raises(rg.MismatchedRowsError, match="only in x: 0; only in y: 30000"):
+        rg.compare(Activations(z, range(30_000)), Activations(z, range(1, 30_001)))
+
+
+@pytest.mark.parametrize(
+    "method", ["angular_cka", "angular_cka_debiased", "stress", "angular_rdm", "angular_shape"]
+)
+def test_many_inputs_are_compared_without_a_matrix_of_their_pairs(method, monkeypatch):
+    import importlib
+
+    x, y = torch.randn(300, 4, dtype=torch.float64), torch.randn(300, 6, dtype=torch.float64)
+    wanted = rg.compare(x, y, method)
+    module = importlib.import_module("repsim_geo.compare")
+    monkeypatch.setattr(module, "_LARGEST", 100)
+    torch.testing.assert_close(rg.compare(x, y, method), wanted, atol=1e-12, rtol=1e-12)
+    x.requires_grad_()
+    assert rg.compare(x, y, method).requires_grad
+
+
+def test_other_byte_orders_are_taken():
+    x = values().numpy()
+    assert rg.compare(x.astype(">f8"), values(4, 1)) == rg.compare(x, values(4, 1))

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +225,15 @@ def test_labels_are_as_short_as_they_can_be():
     assert short_names(["x/a.npy", "x/a.npz", "b.npy"]) == ["a.npy", "a.npz", "b.npy"]
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(files):
+    start = [sys.executable, "-m", "repsim_geo.cli", "metrics"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    with subprocess.Popen(start, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
 def test_demo_passes_its_arguments_on(monkeypatch, tmp_path):
     called = []
     monkeypatch.setattr("repsim_geo.demo.__main__.main", lambda arguments: called.append(arguments) or 0)
@@ -266,6 +277,9 @@ def test_demo_passes_its_arguments_on(monkeypatch, tmp_path):
         ("path last/run1.npy", "at least 2 networks"),
         ("embed last --scaling flat", "--scaling"),
         ("embed last -k 3 -p map.png", "a map has 2 components, got --components 3"),
+        ("embed square.csv -m stress", "--metric and --option are for activations, and square.csv holds"),
+        ("compare last a.npz", "last must be one network, got a folder"),
+        ("pairwise last/*.npz", "is a pattern that the shell has found no file for"),
         ("embed rectangle.csv", "distances of networks from each other, got 2 x 3"),
         ("embed broken.csv", "must be a table of distances"),
         ("metrics angular", "no metric called 'angular'"),
@@ -282,6 +296,7 @@ def test_mistakes_are_told_in_one_line_and_nothing_is_written(files, arguments, 
     np.save("nan.npy", np.full((30, 3), np.nan))
     np.save("integers.npy", np.ones((30, 3), int))
     save_activations(load_activations("a.npz").select(IDS[::-1]), "shuffled.npz")
+    save_distances(DistanceTable(torch.rand(3, 3)), "square.csv")
     save_distances(DistanceTable(torch.rand(2, 3), ["a", "b"], ["c", "d", "e"]), "rectangle.csv")
     before = sorted(map(str, Path().rglob("*")))
     result = run(*arguments.split())

@@ -253,7 +253,7 @@ def test_a_failed_run_leaves_the_old_folder(tmp_path):
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
-        self.lstm = nn.LSTM(4, 3)
+        self.lstm = nn.LSTM(4, 3, batch_first=True)
         self.unused = nn.ReLU()
         self.whole = nn.Identity()
         self.count = nn.Flatten(0)
@@ -385,3 +385,105 @@ def test_extraction_says_nothing_on_its_own():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         extract(convolutional(), X, "**", layout="mean")
+
+
+# --------------------------------------------- what was found by trying, and mended
+
+
+class Steps(nn.Module):
+    """A batch-first model around modules that put the steps first."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.GRU(4, 3)
+        layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0)
+        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+
+    def forward(self, x):
+        return self.rnn(self.encoder(x.transpose(0, 1)))[0].transpose(0, 1)
+
+
+@pytest.mark.parametrize("steps", [5, 9])
+def test_modules_that_put_the_batch_second_are_turned_around(steps):
+    net, x = Steps().eval(), torch.randn(5, steps, 4)
+    acts = extract(net, x, ["rnn", "encoder"], layout="last")
+    assert torch.allclose(acts["rnn"].tensor, net(x)[:, -1].detach(), atol=1e-6)
+    assert acts["encoder"].shape == (5, 4)
+    with pytest.raises(
+        rg.ShapeError, match=r"must give a row for each input, got shape \(5, 7, 3\) for 7 inputs"
+    ):
+        extract(nn.Sequential(nn.LSTM(4, 3)), torch.randn(7, 5, 4), "0")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shuffle": True},
+        {"sampler": torch.utils.data.SubsetRandomSampler(range(20))},
+        {"sampler": torch.utils.data.WeightedRandomSampler([1.0] * 20, 20)},
+        {"batch_sampler": torch.utils.data.BatchSampler(torch.utils.data.RandomSampler(range(20)), 8, False)},
+        {"batch_sampler": [[3, 1], [0, 2]]},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_every_loader_that_may_change_the_order_needs_names(options):
+    size = {} if "batch_sampler" in options else {"batch_size": 8}
+    loader = DataLoader(TensorDataset(X), **size, **options)
+    with pytest.raises(ValueError, match="got a DataLoader that shuffles or takes a sample"):
+        extract(convolutional(), loader, "2")
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (torch.zeros(7, 5) - 1e9 * (1 - MASK), "got shape (7, 5), other numbers"),
+        (MASK[:, None, None], "got shape (7, 1, 1, 5)"),
+        (MASK.tolist(), "got list"),
+    ],
+)
+def test_masks_of_other_kinds_are_refused(mask, message):
+    net = Encoder()
+    batch = {"input_ids": IDS, "attention_mask": mask}
+    with pytest.raises(ValueError) as raised:  # noqa: PT011
+        extract(net, [batch], "embed", layout="mean")
+    assert message in str(raised.value)
+
+
+def test_patterns_take_what_runs_and_names_must():
+    net = Wrapped()
+    assert next(iter(extract(net, [{"input_ids": IDS}], "**", layout="mean"))) == "encoder.embed"
+    with pytest.raises(ValueError, match="layer 'encoder.layer' must be called"):
+        extract(net, [{"input_ids": IDS}], ["encoder.layer", "**"])
+
+
+def test_the_key_that_names_inputs_is_no_argument():
+    batches = [{"input_ids": IDS[:4], "name": list("abcd")}, {"input_ids": IDS[4:], "name": list("efg")}]
+    assert extract(Encoder(), batches, "embed", ids="name").ids == tuple("abcdefg")
+
+
+def test_odd_names_of_layers_and_batches_without_inputs():
+    net = nn.ModuleDict({"a#b": nn.Linear(4, 3)})
+    acts = extract(
+        net,
+        [torch.randn(5, 2, 4), torch.randn(0, 2, 4)],
+        "*",
+        forward=lambda m, b: [f(b) for f in m.values()],
+    )
+    assert acts["a#b"].shape == (5, 6)
+    vectors = nn.Sequential(nn.Flatten(0))
+    assert extract(vectors, [torch.randn(4, 1), torch.randn(0, 1)], "0")["0"].shape == (4, 1)
+    with pytest.raises(
+        TypeError, match=r"a batch must be a tensor, .*, got a list of str. Run the model on it"
+    ):
+        extract(vectors, [["a", "b"]], "0")
+    with pytest.raises(TypeError, match="layers must be names or patterns of submodules, got Flatten"):
+        extract(vectors, X, vectors[0])
+
+
+def test_what_is_extracted_in_inference_mode_can_be_used_with_gradients():
+    with torch.inference_mode():
+        acts = extract(convolutional(), X, "2")
+    weight = torch.randn(10, requires_grad=True)
+    (acts["2"].tensor @ weight).sum().backward()
+    assert weight.grad is not None
+    assert torch.backends.mha.get_fastpath_enabled()

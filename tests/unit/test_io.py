@@ -96,6 +96,17 @@ def test_files_of_others_are_read_too(tmp_path):
     assert torch.equal(load_activations(tmp_path / "half.safetensors")["h"].tensor, half["h"].float())
 
 
+def test_names_that_no_system_takes_get_files_of_their_own(tmp_path):
+    layers = {"x" * 400: LAYERS["head"], "ü" * 100: LAYERS["head"] + 1, "con": LAYERS["head"] + 2}
+    save_activations(layers, tmp_path / "net")
+    again = load_activations(tmp_path / "net")
+    assert list(again) == list(layers)
+    assert torch.equal(again["con"].tensor, layers["con"])
+    assert all(len(p.name) < 255 and p.stem.lower() != "con" for p in (tmp_path / "net").iterdir())
+    with pytest.raises(ValueError, match="ids must fit into 64 bits"):
+        save_activations({"a": LAYERS["head"]}, tmp_path / "big.npz", ids=[2**70 + i for i in range(4)])
+
+
 def test_names_that_differ_in_capitals_get_files_of_their_own(tmp_path):
     save_activations({"Conv": LAYERS["head"], "conv": LAYERS["head"] + 1}, tmp_path / "net")
     again = load_activations(tmp_path / "net")
