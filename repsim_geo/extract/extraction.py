@@ -88,8 +88,8 @@ def extract(
 
     Notes
     -----
-    Padding: if a batch has an ``attention_mask`` (b, tokens), then "mean", "max", "last" and "positions" of
-    outputs (b, tokens, d) leave out what it masks.
+    Padding: if a batch has an ``attention_mask`` (b, tokens), then all layouts but "flatten" of outputs
+    (b, tokens, d) leave out what it masks.
 
     Modules of torch that put the batch second (recurrent ones and attention without ``batch_first``) are
     turned around. The data themselves must have the inputs first; data sets that are only iterated over

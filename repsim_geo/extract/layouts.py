@@ -185,12 +185,11 @@ def _over_positions(
         places = [",".join(map(str, place)) for place in np.ndindex(*grid)]
         names = [f"{keys[i]}[{places[j]}]" for i, j in kept.cpu().nonzero().tolist()]
         return x[kept], names
-    if layout == "first":
-        return x[:, 0], list(keys)
-    if layout == "last":
-        # The last that is kept: padding may be on either side.
-        last = kept.shape[1] - 1 - kept.flip(1).int().argmax(1)
-        return x[torch.arange(len(x), device=x.device), last], list(keys)
+    if layout in ("first", "last"):
+        # Of those that are kept: padding may be on either side.
+        first = (kept if layout == "first" else kept.flip(1)).int().argmax(1)
+        place = first if layout == "first" else kept.shape[1] - 1 - first
+        return x[torch.arange(len(x), device=x.device), place], list(keys)
     if layout == "max":
         return x.masked_fill(~kept[..., None], -math.inf).amax(1), list(keys)
     share = kept.to(x) / kept.sum(1, keepdim=True)

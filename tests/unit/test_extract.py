@@ -142,9 +142,15 @@ def test_tokens_that_are_masked_do_not_count():
     with torch.no_grad():
         y = net.embed(IDS)
     mean = torch.stack([a[m].mean(0) for a, m in zip(y, mask, strict=True)])
-    last = torch.stack([a[m][-1] for a, m in zip(y, mask, strict=True)])
+    first, last = (torch.stack([a[m][k] for a, m in zip(y, mask, strict=True)]) for k in (0, -1))
     largest = torch.stack([a[m].amax(0) for a, m in zip(y, mask, strict=True)])
-    for layout, wanted in (("mean", mean), ("last", last), ("max", largest), ("positions", y[mask])):
+    for layout, wanted in (
+        ("mean", mean),
+        ("first", first),
+        ("last", last),
+        ("max", largest),
+        ("positions", y[mask]),
+    ):
         acts = extract(net, texts(), "embed", layout=layout)
         assert torch.allclose(acts["embed"].tensor, wanted, atol=1e-6), layout
     assert acts.ids[5:9] == ("1[0]", "1[1]", "1[2]", "2[2]")
