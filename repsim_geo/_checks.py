@@ -288,7 +288,7 @@ def check_flag(value: Any, name: str) -> None:
     TypeError
     """
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {value!r}. Write {name}=True, or leave it out.")
+        raise TypeError(f"{name} must be True or False, got {value!r}. Write one of them, or leave it out.")
 
 
 def check_distances(distances: Tensor, caller: str) -> None:

@@ -52,7 +52,9 @@ class ArcCosine(Kernel):
     def __init__(self, order: int = 1):
         super().__init__()
         if isinstance(order, bool) or order not in (0, 1, 2):
-            raise ValueError(f"order must be 0 (threshold), 1 (rectified linear) or 2, got {order!r}.")
+            raise ValueError(
+                f"order must be 0 (threshold), 1 (rectified linear) or 2, got {order!r}. Leave it out for 1."
+            )
         self.order = int(order)
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repsim_geo._checks import check_flag
 from repsim_geo.invariances import Invariance
 from repsim_geo.kernels.facts import Facts
 from repsim_geo.kernels.length_scales import LengthScale
@@ -166,6 +167,7 @@ class Weighted(Kernel):
                 f"the weight of a kernel must be a positive number, got {weight!r}. With another one the "
                 "Gram matrix would not be positive semidefinite; leave the kernel out instead of a weight 0."
             )
+        check_flag(learnable, "learnable")
         self.kernel = kernel
         self._weight = float(weight)
         log_weight = torch.nn.Parameter(torch.tensor(math.log(weight))) if learnable else None
@@ -351,7 +353,8 @@ def _check_kernels(kernels: Sequence[Kernel]) -> None:
     for kernel in kernels:
         if not isinstance(kernel, Kernel):
             raise TypeError(
-                f"a sum, product or multiple is made of kernels such as Linear() or RBF(), got {kernel!r}."
+                f"a sum, product or multiple is made of kernels such as Linear() or RBF(), got {kernel!r}. A "
+                "class has to be called."
             )
     if not kernels:
         raise ValueError("a sum or product needs at least one kernel, got none. Use Linear() or RBF().")

@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from repsim_geo._checks import check_flag
 from repsim_geo.errors import DegenerateRepresentationError, ShapeError
 from repsim_geo.invariances import SCALE, Invariance
 from repsim_geo.numerics.dissimilarities import median, quantile, quantile_ranks, upper_triangle
@@ -62,9 +63,9 @@ class Fixed(LengthScale):
     length: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.length < math.inf:
+        if not _is_positive(self.length):
             raise ValueError(
-                f"a length scale must be positive, got {self.length}. Use Median() to choose it from data."
+                f"a length scale must be positive, got {self.length!r}. Use Median() to choose it from data."
             )
 
     def __call__(self, distances: Tensor) -> Tensor:
@@ -84,9 +85,9 @@ class _Following(LengthScale):
     _name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        if not 0 < self.multiple < math.inf:
+        if not _is_positive(self.multiple):
             raise ValueError(
-                f"the multiple of the {self._name} must be positive, got {self.multiple}. The default is 1."
+                f"the multiple of the {self._name} must be positive, got {self.multiple!r}. The default is 1."
             )
 
     def __call__(self, distances: Tensor) -> Tensor:
@@ -158,6 +159,11 @@ class Median(_Following):
     with_diagonal: bool = False
     _name: ClassVar[str] = "median"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_flag(self.lower, "lower")
+        check_flag(self.with_diagonal, "with_diagonal")
+
     def _typical(self, distances: Tensor) -> Tensor:
         values = distances.flatten(-2) if self.with_diagonal else upper_triangle(distances)
         return values.median(-1).values if self.lower else median(values)
@@ -227,8 +233,8 @@ class Quantile(_Following):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.q <= 1:
-            raise ValueError(f"a quantile must lie between 0 and 1, got {self.q}. The median is 0.5.")
+        if isinstance(self.q, bool) or not (isinstance(self.q, Real) and 0 <= self.q <= 1):
+            raise ValueError(f"a quantile must lie between 0 and 1, got {self.q!r}. The median is 0.5.")
 
     def _typical(self, distances: Tensor) -> Tensor:
         return quantile(upper_triangle(distances), self.q)
@@ -240,6 +246,10 @@ class Quantile(_Following):
 
     def _cause(self) -> str:
         return f"more than a fraction {self.q:g} of all pairs of rows coincide"
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _weighted(pairs: list[tuple[int, float]]) -> dict[int, float]:
@@ -296,7 +306,7 @@ def as_length_scale(rule: float | str | LengthScale | None) -> LengthScale:
         return _parse(rule)
     if isinstance(rule, Real) and not isinstance(rule, bool):
         return Fixed(float(rule))
-    raise TypeError(f"length_scale must be {_ACCEPTED}, got {rule!r}.")
+    raise TypeError(f"length_scale must be {_ACCEPTED}, got {rule!r}. Leave it out for the median.")
 
 
 def _parse(text: str) -> LengthScale:
@@ -305,7 +315,7 @@ def _parse(text: str) -> LengthScale:
         return Fixed(float(said))
     match = _RULE.fullmatch(said)
     if match is None:
-        raise ValueError(f"length_scale must be {_ACCEPTED}, got {text!r}.")
+        raise ValueError(f"length_scale must be {_ACCEPTED}, got {text!r}. Leave it out for the median.")
     multiple = float(match["multiple"] or 1.0)
     if match["q"] is not None:
         return Quantile(float(match["q"]), multiple)

@@ -80,6 +80,7 @@ def as_kernel(kernel: Kernel | None) -> Kernel:
         return Linear()
     if not isinstance(kernel, Kernel):
         raise TypeError(
-            f"kernel must be a kernel such as Linear() or RBF(), or None for Linear(), got {kernel!r}."
+            f"kernel must be a kernel such as Linear() or RBF(), or None for Linear(), got {kernel!r}. A "
+            "class has to be called."
         )
     return kernel

@@ -13,6 +13,9 @@ from repsim_geo.kernels.facts import Facts
 from repsim_geo.numerics.dissimilarities import squared_euclidean_distances
 from repsim_geo.numerics.norms import squared_norm
 
+# Binomial coefficients of larger degrees are no numbers in double precision.
+_LARGEST_DEGREE = 1000
+
 
 class Polynomial(Kernel):
     """
@@ -21,7 +24,7 @@ class Polynomial(Kernel):
     Parameters
     ----------
     degree : int
-        At least 1.
+        From 1 to 1000.
     constant : float
         Zero or positive. A positive one adds all lower powers, and scaling is noticed.
     gamma : float
@@ -44,6 +47,11 @@ class Polynomial(Kernel):
         if not isinstance(degree, Integral) or isinstance(degree, bool) or degree < 1:
             raise ValueError(
                 f"degree must be a positive whole number, got {degree!r}. Linear() has degree 1."
+            )
+        if degree > _LARGEST_DEGREE:
+            raise ValueError(
+                f"degree must be at most {_LARGEST_DEGREE}, got {degree}. So high a power sees nothing but "
+                "the largest inner product; RBF() has all powers."
             )
         if not (isinstance(constant, Real) and 0 <= constant < math.inf):
             raise ValueError(
@@ -87,7 +95,8 @@ class Polynomial(Kernel):
         n = self.degree
         result = gap * sum(mean ** (n - 1 - k) * base**k for k in range(n))
         for k in range(2, n + 1, 2):
-            result = result + 2 * math.comb(n, k) * mean ** (n - k) * half**k
+            # As a number with a point: large whole ones are none of torch's.
+            result = result + 2.0 * math.comb(n, k) * mean ** (n - k) * half**k
         return result
 
     def extra_repr(self) -> str:

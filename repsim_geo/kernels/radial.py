@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from repsim_geo._checks import check_flag
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import DegenerateRepresentationWarning
 from repsim_geo.invariances import ORTHOGONAL, SCALE, TRANSLATION, closure
@@ -35,6 +36,7 @@ class Radial(Kernel):
     def __init__(self, length_scale: float | str | LengthScale | None = None, *, learnable: bool = False):
         super().__init__()
         self.length_scale = as_length_scale(length_scale)
+        check_flag(learnable, "learnable")
         self.register_parameter("log_factor", torch.nn.Parameter(torch.zeros(())) if learnable else None)
 
     @property

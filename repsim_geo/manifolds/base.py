@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import geoopt
@@ -497,7 +498,13 @@ class InSubspace(RiemannianManifold):
 
     def __init__(self, ndim: int, subspace: Everything):
         super().__init__()
-        self.ndim = ndim
+        if isinstance(ndim, bool) or not isinstance(ndim, Integral) or ndim < 1:
+            raise ValueError(
+                f"ndim must be the number of axes of one point, at least 1, got {ndim!r}. Vectors have 1, "
+                "matrices 2."
+            )
+        check_subspace(subspace)
+        self.ndim = int(ndim)
         self.subspace = subspace
 
     def random(self, *size, dtype=None, device=None, generator: torch.Generator | None = None) -> Tensor:
@@ -521,6 +528,25 @@ class InSubspace(RiemannianManifold):
         if not within(x - self.subspace.project(x), x, self.ndim, atol, rtol):
             return False, f"not in the subspace {self.subspace}, or not finite"
         return True, None
+
+
+def check_subspace(subspace: Any) -> None:
+    """
+    Refuse what is no linear subspace of tensors.
+
+    Parameters
+    ----------
+    subspace : Everything or a subspace of it
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(subspace, Everything):
+        raise TypeError(
+            f"subspace must be a linear space of tensors, such as Everything() or ColumnCentered(), got "
+            f"{subspace!r}. Leave it out for all tensors."
+        )
 
 
 def point_shape(point: tuple[int | tuple[int, ...], ...]) -> tuple[int, ...]:

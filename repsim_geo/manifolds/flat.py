@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -43,7 +44,13 @@ class Flat(InSubspace):
 
     def __init__(self, ndim: int = 2, subspace: Everything = Everything(), weight: Weight = 1.0):
         super().__init__(ndim, subspace)
-        self.weight = weight
+        number = isinstance(weight, Real) and not isinstance(weight, bool)
+        if not callable(weight) and not (number and 0 < weight < math.inf):
+            raise ValueError(
+                f"weight must be a positive number, or a function of the sizes of a point, got {weight!r}. "
+                "Leave it out for the Euclidean inner product."
+            )
+        self.weight: Weight = weight if callable(weight) else float(weight)
         # geoopt's samplers assume the Euclidean inner product.
         self.reversible = weight == 1.0
 

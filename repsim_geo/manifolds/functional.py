@@ -4,16 +4,96 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
-from repsim_geo.errors import CutLocusWarning
+from repsim_geo._checks import check_flag
+from repsim_geo.errors import CutLocusWarning, ShapeError
 from repsim_geo.numerics import angles
 from repsim_geo.numerics.norms import inner, safe_norm, safe_sqrt, with_axes
-from repsim_geo.numerics.tracing import any_true
+from repsim_geo.numerics.tracing import any_true, readable
+
+
+def check_points(manifold: Any, **points: Any) -> None:
+    """
+    Refuse what is no manifold, and points of shapes that do not fit it, or each other.
+
+    Parameters
+    ----------
+    manifold : geoopt.Manifold
+    **points : Tensor, shape (*batch, *point)
+        By the names of the caller's arguments. Values are not looked at.
+
+    Raises
+    ------
+    TypeError, ShapeError
+    """
+    check_manifold(manifold)
+    for name, x in points.items():
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"{name} must be a tensor of points (*batch, *point), got {type(x).__name__}. Activations "
+                "become points with metric.embed(x)."
+            )
+        ok, reason = manifold.check_point(x, explain=True)
+        if not ok:
+            raise ShapeError(
+                f"{name} must hold points (*batch, *point) of {type(manifold).__name__}, got shape "
+                f"{tuple(x.shape)}: {reason}. Activations become points with metric.embed(x)."
+            )
+    shapes = [x.shape for x in points.values()]
+    if clash(*shapes):
+        raise ShapeError(
+            f"{', '.join(points)} must have one shape (*batch, *point), or batches that broadcast, got "
+            f"{', '.join(str(tuple(shape)) for shape in shapes)}. Embed all networks with one "
+            "metric.resolve(networks)."
+        )
+
+
+def check_manifold(manifold: Any) -> None:
+    """
+    Refuse what is no instance of a manifold.
+
+    Parameters
+    ----------
+    manifold : geoopt.Manifold
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(manifold, Manifold):
+        raise TypeError(
+            "manifold must be a geoopt.Manifold, for example a metric such as AngularCKA(), got "
+            f"{manifold!r}. Names are for compare() and pairwise(), and a class has to be called."
+        )
+
+
+def clash(*shapes: torch.Size) -> bool:
+    """
+    Whether tensors of these shapes do not broadcast against each other.
+
+    Parameters
+    ----------
+    *shapes : torch.Size
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> clash(torch.Size([4, 3]), torch.Size([3])), clash(torch.Size([4, 3]), torch.Size([4]))
+    (False, True)
+    """
+    if all(shape == shapes[0] for shape in shapes):
+        return False
+    longest = max(map(len, shapes))
+    axes = zip(*((1,) * (longest - len(shape)) + tuple(shape) for shape in shapes), strict=True)
+    return any(len({size for size in sizes if size != 1}) > 1 for sizes in axes)
 
 
 def geodesic(manifold: Manifold, t: float | Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -43,6 +123,17 @@ def geodesic(manifold: Manifold, t: float | Tensor, x: Tensor, y: Tensor) -> Ten
     >>> geodesic(Flat(ndim=1), 0.25, torch.zeros(2), torch.tensor([4.0, 8.0]))
     tensor([1., 2.])
     """
+    check_points(manifold, x=x, y=y)
+    if not hasattr(t, "__float__"):
+        raise TypeError(
+            f"t must be a number, or a tensor of numbers, got {t!r}. path(manifold, x, y, times) takes a "
+            "list."
+        )
+    if isinstance(t, Tensor) and clash(t.shape, x.shape, y.shape):
+        raise ShapeError(
+            f"t must broadcast against points, got shape {tuple(t.shape)} for points of shape "
+            f"{tuple(x.shape)}. Use t[(...,) + (None,) * {manifold.ndim}], or path(manifold, x, y, times)."
+        )
     own = getattr(manifold, "geodesic", None)
     return manifold.expmap(x, t * manifold.logmap(x, y)) if own is None else own(t, x, y)
 
@@ -87,7 +178,17 @@ def path(manifold: Manifold, x: Tensor, y: Tensor, times: Sequence[float] | Tens
             [0.5000],
             [1.0000]])
     """
-    t = torch.as_tensor(times, dtype=x.dtype, device=x.device)
+    check_points(manifold, x=x, y=y)
+    try:
+        t = torch.as_tensor(times, dtype=x.dtype, device=x.device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"times must be a sequence of numbers, got {times!r}. Use torch.linspace(0, 1, k) for k points."
+        ) from error
+    if readable(t) and not bool(t.isfinite().all()):
+        raise ValueError(
+            f"times must be finite, got {times!r}. A geodesic starts at time 0 and ends at time 1."
+        )
     return geodesic(manifold, t.reshape(-1, *[1] * max(x.dim(), y.dim())), x, y)
 
 
@@ -116,6 +217,12 @@ def has_unique_geodesic(manifold: Manifold, x: Tensor, y: Tensor) -> Tensor:
     >>> has_unique_geodesic(UnitSphere(ndim=1), x, torch.tensor([[0.0, 1.0], [-1.0, 0.0]]))
     tensor([ True, False])
     """
+    check_points(manifold, x=x, y=y)
+    if not hasattr(manifold, "cut_time"):
+        raise NotImplementedError(
+            f"has_unique_geodesic needs a manifold with cut_time, got {type(manifold).__name__}, which has "
+            "none. Take the manifold of repsim_geo of this kind, such as UnitSphere()."
+        )
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", CutLocusWarning)
         time = manifold.cut_time(x, manifold.logmap(x, y))
@@ -137,6 +244,7 @@ def angle(manifold: Manifold, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     Tensor, shape (*batch)
         Radians; zero, with zero gradient, where a side has no length.
     """
+    check_points(manifold, x=x, y=y, z=z)
     return vector_angle(manifold, y, direction(manifold, y, x), direction(manifold, y, z))
 
 
@@ -185,6 +293,7 @@ def vector_angle(manifold: Manifold, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
     >>> vector_angle(Flat(ndim=1), torch.zeros(2), u, v)
     tensor(1.5708)
     """
+    check_points(manifold, x=x, u=u, v=v)
     uu, vv = (manifold.inner(x, w, keepdim=True) for w in (u, v))
     degenerate = (uu == 0) | (vv == 0)
     # Unit vectors first: Kahan's formula wants equal lengths.
@@ -214,6 +323,7 @@ def alexandrov_curvature(manifold: Manifold, x: Tensor, y: Tensor, z: Tensor) ->
         Unit of the distance. Positive in positive curvature, zero in flat space, negative in
         negative curvature.
     """
+    check_points(manifold, x=x, y=y, z=z)
     a2, b2, c2 = (manifold.dist(p, q) ** 2 for p, q in ((x, y), (y, z), (x, z)))
     flat = safe_sqrt(a2 / 2 + b2 / 2 - c2 / 4)
     return manifold.dist(y, midpoint(manifold, x, z)) - flat
@@ -302,6 +412,8 @@ def project_to_geodesic(
     >>> nearest.point, nearest.t, nearest.distance
     (tensor([1., 0.]), tensor(0.2500), tensor(2.))
     """
+    check_points(manifold, x=x, y=y, z=z)
+    check_flag(segment, "segment")
     x, y, z = torch.broadcast_tensors(x, y, z)
     u = manifold.logmap(x, y)
     if getattr(manifold, "spherical", False):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repsim_geo._checks import check_flag
 from repsim_geo._warnings import warn_user
 from repsim_geo.errors import CutLocusWarning, ShapeError
 from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
@@ -128,6 +129,7 @@ class GaussianShapes(RiemannianManifold):
     def __init__(self, *, centered: bool = True, starts: int = 48):
         super().__init__()
         _check_starts(starts)
+        check_flag(centered, "centered")
         self.centered = centered
         self.starts = starts
 

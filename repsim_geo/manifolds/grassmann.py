@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from repsim_geo.manifolds.base import RiemannianManifold, point_shape, within
+from repsim_geo.manifolds.base import RiemannianManifold, check_subspace, point_shape, within
 from repsim_geo.manifolds.first_variation import squared_distance
 from repsim_geo.numerics.alignment import (
     align,
@@ -68,6 +68,7 @@ class Grassmannian(RiemannianManifold):
 
     def __init__(self, subspace: Everything = Everything()):
         super().__init__()
+        check_subspace(subspace)
         if not subspace.keeps_rotations:
             raise ValueError(
                 "Grassmannian needs a space of matrices that rotations of the columns do not leave, "

@@ -14,13 +14,18 @@ of the vector. One extrapolation from n and 2n pieces (Richardson) is then of fo
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
+from repsim_geo.manifolds.functional import check_points
 from repsim_geo.numerics.norms import safe_sqrt, with_axes
+
+# Far beyond what rounding permits; a mistyped number should not run for hours.
+_MOST_STEPS = 10_000
 
 
 def pole_ladder(manifold: Manifold, x: Tensor, y: Tensor, v: Tensor, *, steps: int = 4) -> Tensor:
@@ -46,7 +51,7 @@ def pole_ladder(manifold: Manifold, x: Tensor, y: Tensor, v: Tensor, *, steps: i
     Raises
     ------
     ValueError
-        Fewer than one step.
+        Fewer than one step, or far too many.
 
     Notes
     -----
@@ -74,8 +79,14 @@ def pole_ladder(manifold: Manifold, x: Tensor, y: Tensor, v: Tensor, *, steps: i
     >>> bool(torch.allclose(pole_ladder(UnitSphere(ndim=1), north, east, v), v))
     True
     """
-    if steps < 1:
-        raise ValueError(f"pole_ladder needs at least one step, got steps={steps}. Four are a good start.")
+    check_points(manifold, x=x, y=y, v=v)
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
+        raise ValueError(f"pole_ladder needs at least one step, got steps={steps!r}. Four are a good start.")
+    if steps > _MOST_STEPS:
+        raise ValueError(
+            f"pole_ladder takes at most {_MOST_STEPS} steps, got steps={steps}. Four are a good start, and "
+            "rounding grows with their number."
+        )
     x, y, v = torch.broadcast_tensors(x, y, v)
     moved = _extrapolated(manifold, x, manifold.logmap(x, y), y, v, steps)
     same = with_axes(_equal(x, y, manifold.ndim), manifold.ndim)

@@ -13,7 +13,7 @@ from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
 from repsim_geo.errors import ShapeError
-from repsim_geo.manifolds.functional import direction, vector_angle
+from repsim_geo.manifolds.functional import check_points, direction, vector_angle
 
 
 def path_length(manifold: Manifold, points: Tensor) -> Tensor:
@@ -156,4 +156,5 @@ def path_axis(manifold: Manifold, points: Tensor) -> int:
             f"a path on a manifold of points with {manifold.ndim} axes needs shape (*batch, k, *point) "
             f"with k >= 1, got {tuple(points.shape)}. Stack the points with torch.stack(points, dim={axis})."
         )
+    check_points(manifold, points=points)
     return axis

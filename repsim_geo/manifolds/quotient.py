@@ -77,6 +77,11 @@ class Quotient(RiemannianManifold):
     def __init__(self, total: Flat | UnitSphere, action: Action = Orthogonal()):
         super().__init__()
         _check_total(total)
+        if not hasattr(action, "align"):
+            raise TypeError(
+                f"action must be Orthogonal(), SpecialOrthogonal() or Permutation(), got {action!r}. Leave "
+                "it out for rotations and reflections."
+            )
         self.total = total
         self.action = action
         self.ndim = total.ndim
@@ -465,7 +470,8 @@ class Quotient(RiemannianManifold):
 
 def _check_total(total: Flat | UnitSphere) -> None:
     """Refuse spaces that the groups leave, or whose inner product is not the Euclidean one."""
-    if total.ndim != 2 or not total.subspace.keeps_rotations:
+    known = isinstance(total, Flat | UnitSphere)
+    if not known or total.ndim != 2 or not total.subspace.keeps_rotations:
         raise ValueError(
             f"Quotient needs a space of matrices that rotations of the columns do not leave, got {total}. "
             "Use Flat(2) or UnitSphere(2), with or without ColumnCentered()."

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repsim_geo._checks import check_flag, check_pair
 from repsim_geo.embeddings.activations import largest_entry
 from repsim_geo.embeddings.gram import UnitGram
 from repsim_geo.embeddings.matrix_form import DOUBLE, UNBIASED, MatrixForm
@@ -65,6 +66,7 @@ class AngularCKA(RepresentationMetric, UnitSphere):
     name = "AngularCKA"
 
     def __init__(self, kernel: Kernel | None = None, *, debiased: bool = False):
+        check_flag(debiased, "debiased")
         subspace = UCentered() if debiased else DoubleCentered()
         super().__init__(ndim=2, subspace=subspace)
         self.debiased = debiased
@@ -141,7 +143,9 @@ class AngularCKA(RepresentationMetric, UnitSphere):
                 f"t, the first argument, must be a number from 0 to 1, got {t!r}. Beyond, a Gram matrix "
                 "would be subtracted."
             )
-        x, y = (center_columns(self._checked(w)) for w in (x, y))
+        x, y = self._checked(x), self._checked(y)
+        check_pair(x, y, "blend")
+        x, y = center_columns(x), center_columns(y)
         angle = self.dist(self.embed(x), self.embed(y))[..., None, None]
         parts = []
         for w, share in ((x, 1 - t), (y, t)):

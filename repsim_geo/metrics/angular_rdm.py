@@ -23,6 +23,7 @@ from repsim_geo.numerics.cones import (
 )
 from repsim_geo.numerics.subspaces import DoubleCentered, Hollow, HollowCentered, TraceFree
 from repsim_geo.numerics.symmetric import finite_cholesky
+from repsim_geo.numerics.tracing import readable
 
 
 class AngularRDM(RepresentationMetric, UnitSphere):
@@ -85,6 +86,8 @@ class AngularRDM(RepresentationMetric, UnitSphere):
         kernel: Kernel | None = None,
     ):
         kind = _known(dissimilarity)
+        _checks.check_flag(centered, "centered")
+        _checks.check_flag(whitened, "whitened")
         if kernel is not None and not kind.takes_kernel:
             raise ValueError(
                 f"the {dissimilarity!r} dissimilarity has no kernel, got {kernel!r}. "
@@ -117,6 +120,8 @@ class AngularRDM(RepresentationMetric, UnitSphere):
         ------
         ShapeError
             Not square, or fewer than 3 inputs.
+        ValueError
+            Not finite, or not symmetric.
         """
         if getattr(d, "ndim", 2) == 1:
             raise ShapeError(
@@ -130,6 +135,7 @@ class AngularRDM(RepresentationMetric, UnitSphere):
                 "scipy.spatial.distance.squareform turns a condensed vector into one."
             )
         _checks.check_finite(d, "d")
+        _check_symmetric(d)
         to_point: Any = self.embedding
         return to_point[1](Hollow().project(d))
 
@@ -199,25 +205,51 @@ class AngularRDM(RepresentationMetric, UnitSphere):
         )
 
 
+def _check_symmetric(d: Tensor) -> None:
+    if not readable(d):
+        return
+    apart = (d.detach() - d.detach().mT).abs().amax()
+    if bool(apart > 1e-4 * d.detach().abs().amax()):
+        raise ValueError(
+            f"d must be symmetric, got entries (i, j) and (j, i) that differ by {float(apart):.3g}. Take the "
+            "mean of both, (d + d.mT) / 2, if they are two measurements of one dissimilarity."
+        )
+
+
 def _known(dissimilarity: Any) -> Any:
-    if dissimilarity not in DISSIMILARITIES:
-        raise ValueError(f"dissimilarity must be one of {', '.join(DISSIMILARITIES)}, got {dissimilarity!r}.")
+    if not isinstance(dissimilarity, str) or dissimilarity not in DISSIMILARITIES:
+        raise ValueError(
+            f"dissimilarity must be one of {', '.join(DISSIMILARITIES)}, got {dissimilarity!r}. Begin with "
+            "'sqeuclidean'; matrices that were measured otherwise go through embed_dissimilarities()."
+        )
     return DISSIMILARITIES[dissimilarity]
+
+
+def _lowest(noise: Tensor) -> str:
+    if not bool(noise.isfinite().all()):
+        return "nan or infinity"
+    return f"a smallest eigenvalue of {float(torch.linalg.eigvalsh(noise.double())[0]):.3g}"
 
 
 def _checked_noise(noise: Any, whitened: bool) -> Tensor:
     if not whitened:
         raise ValueError("noise_covariance weighs a whitened RDM: give whitened=True too, or leave it out.")
-    noise = torch.as_tensor(noise)
+    try:
+        noise = torch.as_tensor(noise)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"noise_covariance must be a symmetric matrix (m, m) of numbers, got {type(noise).__name__}: "
+            f"{error}. A vector of variances v becomes torch.diag(v)."
+        ) from error
     square = noise.dim() == 2 and noise.shape[0] == noise.shape[1] and noise.is_floating_point()
     if not square or not bool(torch.allclose(noise, noise.mT, rtol=1e-4)):
         raise ValueError(
             f"noise_covariance must be a symmetric matrix (m, m) of numbers, got shape {tuple(noise.shape)}. "
             "A vector of variances v becomes torch.diag(v)."
         )
-    if not bool(finite_cholesky(noise.double()).isfinite().all()):
+    if not bool(noise.isfinite().all()) or not bool(finite_cholesky(noise.double()).isfinite().all()):
         raise ValueError(
-            "noise_covariance must be positive definite. Shrink it towards its diagonal, as estimates from "
-            "few repeats need."
+            f"noise_covariance must be positive definite, got {_lowest(noise)}. Shrink it towards "
+            "its diagonal, as estimates from few repeats need."
         )
     return noise

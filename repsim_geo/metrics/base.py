@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +15,7 @@ from geoopt.manifolds.base import Manifold
 from torch import Tensor, nn
 
 from repsim_geo import _checks
-from repsim_geo.errors import NotOnManifoldError
+from repsim_geo.errors import NotOnManifoldError, ShapeError
 from repsim_geo.invariances import ALL, Invariance
 from repsim_geo.manifolds.base import pair_table
 from repsim_geo.numerics.tracing import readable
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from repsim_geo.embeddings.matrix_form import MatrixForm
+
+# Of a point; a mistyped number should not fill the memory.
+_MOST_COLUMNS = 2**20
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,14 @@ class MetricCard:
     references: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        ends = self.range if isinstance(self.range, tuple | list) else ()
+        if len(ends) != 2 or not all(isinstance(e, Real) for e in ends) or not ends[0] <= ends[1]:
+            raise ValueError(
+                "range must be the smallest and the largest distance of two data sets, got "
+                f"{self.range!r}. Write (0.0, math.inf) where there is no largest one."
+            )
+
     def invariance_names(self) -> str:
         """Invariances in a fixed order, separated by commas."""
         return ", ".join(str(i) for i in ALL if i in self.invariances)
@@ -67,6 +79,63 @@ class MetricCard:
 def _number(value: float) -> str:
     names = {math.pi: "π", math.pi / 2: "π/2", math.inf: "∞"}
     return names.get(value, f"{value:g}")
+
+
+def check_width(p: Any, hint: str) -> None:
+    """
+    Refuse what is no number of columns, or more than any network has units.
+
+    Parameters
+    ----------
+    p : int or None
+    hint : str
+        What None does.
+
+    Raises
+    ------
+    ValueError
+    """
+    _checks.check_count(p, "p", " of columns", hint)
+    if p is not None and p > _MOST_COLUMNS:
+        raise ValueError(
+            f"p must be at most {_MOST_COLUMNS} columns, got {p}: points are filled up with zeros. {hint}"
+        )
+
+
+def check_networks(reps: Any, metric: str) -> None:
+    """
+    Refuse what is no list of activations.
+
+    Parameters
+    ----------
+    reps : sequence of Tensor, shape (*batch, m, d_i)
+    metric : str
+        Name of the metric, for the message.
+
+    Raises
+    ------
+    TypeError
+        No sequence, or members without rows and columns.
+    ShapeError
+        Empty.
+    """
+    several = isinstance(reps, Sequence | Tensor) and not isinstance(reps, str)
+    wrong = [x for x in reps if len(getattr(x, "shape", ())) < 2] if several else [reps]
+    if wrong:
+        raise TypeError(
+            f"{metric}.resolve() needs a list of activations (m, d_i), got {_brief(wrong[0])}. Write "
+            "metric.resolve([x, y])."
+        )
+    if len(reps) == 0:
+        raise ShapeError(
+            f"{metric}.resolve() needs at least one network, got none. Write metric.resolve([x, y]), with "
+            "all networks that will be compared."
+        )
+
+
+def _brief(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return f"{value!r:.60}" if shape is None else f"an array of shape {tuple(shape)}"
 
 
 class RepresentationMetric:
@@ -230,7 +299,15 @@ class RepresentationMetric:
         Returns
         -------
         RepresentationMetric
+
+        Raises
+        ------
+        TypeError
+            No list of activations.
+        ShapeError
+            None at all.
         """
+        check_networks(reps, type(self).__name__)
         return self
 
     def _copied(self) -> Self:
@@ -260,6 +337,11 @@ class RepresentationMetric:
         NotOnManifoldError
             A tensor that is no point at all, such as activations.
         """
+        if not isinstance(point, Tensor):
+            raise TypeError(
+                f"point must be a tensor (*batch, *point), got {type(point).__name__}. Activations become "
+                "points with embed(x)."
+            )
         manifold: Any = self
         ok, reason = manifold.check_point_on_manifold(point, explain=True, atol=1e-4, rtol=1e-4)
         if not ok:

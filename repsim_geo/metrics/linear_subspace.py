@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from repsim_geo._checks import check_count
+from repsim_geo._checks import check_count, check_flag
 from repsim_geo.embeddings.frames import Frame
 from repsim_geo.errors import ShapeError
 from repsim_geo.invariances import AFFINE, ORTHOGONAL, SCALE, TRANSLATION, closure
 from repsim_geo.manifolds.grassmann import Grassmannian
-from repsim_geo.metrics.base import MetricCard, RepresentationMetric
+from repsim_geo.metrics.base import MetricCard, RepresentationMetric, check_networks
 from repsim_geo.metrics.shape import check_room_to_whiten
 from repsim_geo.numerics.angles import principal_angles
 from repsim_geo.numerics.subspaces import ColumnCentered
@@ -62,6 +62,7 @@ class LinearSubspace(RepresentationMetric, Grassmannian):
 
     def __init__(self, k: int | None = None, *, unequal: bool = False):
         check_count(k, "k", " of dimensions")
+        check_flag(unequal, "unequal")
         super().__init__(ColumnCentered())
         self.k = None if k is None else int(k)
         self.unequal = unequal
@@ -69,6 +70,7 @@ class LinearSubspace(RepresentationMetric, Grassmannian):
 
     def resolve(self, reps: Sequence[Tensor]) -> LinearSubspace:
         """Itself; refuses spaces of different dimensions."""
+        check_networks(reps, type(self).__name__)
         widths = {x.shape[-1] for x in reps}
         if self.k is None and len(widths) > 1 and not self.unequal:
             raise ShapeError(

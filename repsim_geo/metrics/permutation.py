@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from repsim_geo._checks import check_count
 from repsim_geo.embeddings.activations import Center, PadTo, Unit
 from repsim_geo.invariances import PERMUTATION, SCALE, TRANSLATION, closure
 from repsim_geo.manifolds.actions import Permutation
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.quotient import Quotient
 from repsim_geo.manifolds.sphere import UnitSphere
-from repsim_geo.metrics.base import MetricCard, RepresentationMetric
+from repsim_geo.metrics.base import MetricCard, RepresentationMetric, check_networks, check_width
 from repsim_geo.numerics.subspaces import ColumnCentered
 
 
@@ -30,6 +29,7 @@ class _Matched(RepresentationMetric):
 
     def resolve(self, reps: Sequence[Tensor]) -> _Matched:
         """Copy with the common width ``max d_i``."""
+        check_networks(reps, type(self).__name__)
         if self.p is not None:
             return self
         other = self._copied()
@@ -46,11 +46,6 @@ class _Matched(RepresentationMetric):
     def extra_repr(self) -> str:
         """Parameters, for ``repr``."""
         return f"p={self.p}"
-
-
-def check_width(p: int | None) -> None:
-    """Refuse what is no number of columns."""
-    check_count(p, "p", " of columns", "None takes the width from the networks.")
 
 
 class PermutationDistance(_Matched, Quotient):
@@ -97,7 +92,7 @@ class PermutationDistance(_Matched, Quotient):
     constant_is_a_point = True
 
     def __init__(self, p: int | None = None):
-        check_width(p)
+        check_width(p, "None takes the width from the networks.")
         super().__init__(Flat(2, ColumnCentered()), Permutation())
         self._set_width(p)
 
@@ -151,7 +146,7 @@ class AngularPermutation(_Matched, Quotient):
     _normalization = (Unit,)
 
     def __init__(self, p: int | None = None):
-        check_width(p)
+        check_width(p, "None takes the width from the networks.")
         super().__init__(UnitSphere(2, ColumnCentered()), Permutation())
         self._set_width(p)
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from repsim_geo._checks import check_count
+from repsim_geo._checks import check_flag
 from repsim_geo._warnings import warn_user
 from repsim_geo.embeddings.activations import Center, ToWidth, Unit, Whiten, Whitened
 from repsim_geo.embeddings.matrix_form import DOUBLE, MatrixForm
@@ -21,7 +21,7 @@ from repsim_geo.manifolds.actions import Orthogonal, SpecialOrthogonal
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.quotient import Quotient
 from repsim_geo.manifolds.sphere import UnitSphere
-from repsim_geo.metrics.base import MetricCard, RepresentationMetric
+from repsim_geo.metrics.base import MetricCard, RepresentationMetric, check_networks, check_width
 from repsim_geo.numerics.alignment import finite_svd
 from repsim_geo.numerics.subspaces import ColumnCentered
 
@@ -44,6 +44,7 @@ class _Shape(RepresentationMetric):
 
     def resolve(self, reps: Sequence[Tensor]) -> _Shape:
         """Copy with the common width ``min(m - 1, max d_i)``, which is exact."""
+        check_networks(reps, type(self).__name__)
         if not self.reflections:
             for x in reps:
                 _check_rotations(*x.shape[-2:], self.p or reps[0].shape[-1])
@@ -167,10 +168,16 @@ def _check_rotations(m: int, d: int, p: int) -> None:
         )
 
 
-def _check_options(p: int | None, whiten: float, cov: str) -> None:
+def _check_options(
+    p: int | None, whiten: float, cov: str, preserve_variance: bool, reflections: bool
+) -> None:
     if cov not in ("mean", "gram"):
-        raise ValueError(f"cov must be 'mean' (x'x / m) or 'gram' (x'x), got {cov!r}.")
-    check_count(p, "p", " of columns")
+        raise ValueError(
+            f"cov must be 'mean' (x'x / m) or 'gram' (x'x), got {cov!r}. 'gram' is what netrep does."
+        )
+    check_flag(preserve_variance, "preserve_variance")
+    check_flag(reflections, "reflections")
+    check_width(p, "None keeps all.")
     if not isinstance(whiten, Real) or not 0 <= whiten <= 1:
         raise ValueError(
             f"whiten must lie between 0 (rotations only) and 1 (any invertible linear map), got {whiten!r}. "
@@ -271,7 +278,7 @@ class SizeAndShape(_Shape, Quotient):
         preserve_variance: bool = False,
         reflections: bool = True,
     ):
-        _check_options(p, whiten, cov)
+        _check_options(p, whiten, cov, preserve_variance, reflections)
         super().__init__(Flat(2, ColumnCentered()), _action(reflections))
         self._set(p, whiten, cov, preserve_variance, reflections)
 
@@ -339,7 +346,7 @@ class AngularShape(_Shape, Quotient):
         preserve_variance: bool = False,
         reflections: bool = True,
     ):
-        _check_options(p, whiten, cov)
+        _check_options(p, whiten, cov, preserve_variance, reflections)
         super().__init__(UnitSphere(2, ColumnCentered()), _action(reflections))
         self._set(p, whiten, cov, preserve_variance, reflections)
 

@@ -15,8 +15,7 @@ from repsim_geo.invariances import PERMUTATION, TRANSLATION, closure
 from repsim_geo.manifolds.actions import Permutation
 from repsim_geo.manifolds.flat import Flat
 from repsim_geo.manifolds.quotient import Quotient
-from repsim_geo.metrics.base import MetricCard, RepresentationMetric
-from repsim_geo.metrics.permutation import check_width
+from repsim_geo.metrics.base import MetricCard, RepresentationMetric, check_networks, check_width
 from repsim_geo.numerics.matching import squared_wasserstein
 from repsim_geo.numerics.norms import safe_sqrt
 from repsim_geo.numerics.subspaces import ColumnCentered
@@ -69,7 +68,7 @@ class SoftMatching(RepresentationMetric, Quotient):
     constant_is_a_point = True
 
     def __init__(self, p: int | None = None):
-        check_width(p)
+        check_width(p, "None takes the width from the networks.")
         super().__init__(Flat(2, ColumnCentered()), Permutation())
         self._set_width(p)
 
@@ -79,6 +78,7 @@ class SoftMatching(RepresentationMetric, Quotient):
 
     def resolve(self, reps: Sequence[Tensor]) -> SoftMatching:
         """Copy whose points have as many columns as the least common multiple of the widths."""
+        check_networks(reps, type(self).__name__)
         if self.p is not None:
             return self
         other = self._copied()

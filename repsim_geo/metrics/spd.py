@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from repsim_geo._checks import check_count
+from repsim_geo._checks import check_count, check_flag
 from repsim_geo.embeddings.covariance import CenteredGram, Covariance, Ridge, UnitDeterminant, check_widths
 from repsim_geo.invariances import ORTHOGONAL, SCALE, TRANSLATION, Invariance, closure
 from repsim_geo.kernels.base import Kernel
 from repsim_geo.kernels.linear import as_kernel
-from repsim_geo.metrics.base import RepresentationMetric
+from repsim_geo.metrics.base import RepresentationMetric, check_networks
 from repsim_geo.numerics.alignment import finite_eigenvalues
 from repsim_geo.numerics.centering import centered_coordinates
 from repsim_geo.numerics.cones import is_psd, square_root
@@ -35,6 +35,7 @@ class SecondMoments(RepresentationMetric):
 
     def resolve(self, reps: Sequence[Tensor]) -> SecondMoments:
         """Itself; refuses covariances of different widths."""
+        check_networks(reps, type(self).__name__)
         if self.mode == "cov" and self.p is None:
             check_widths({x.shape[-1] for x in reps}, type(self).__name__)
         return self
@@ -47,7 +48,10 @@ class SecondMoments(RepresentationMetric):
     def _second_moment(self, mode: str, p: int | None, kernel: Kernel | None) -> nn.Module:
         """Embedding without a ridge, from checked options."""
         if mode not in _MODES:
-            raise ValueError(f"mode must be 'gram' or 'cov', got {mode!r}.")
+            raise ValueError(
+                f"mode must be 'gram' or 'cov', got {mode!r}. Gram matrices of inputs compare networks of "
+                "any widths, covariances of units those of one."
+            )
         check_count(p, "p", " of axes")
         if kernel is not None and mode == "cov":
             raise ValueError("kernel goes with mode='gram': a covariance of units has none. Leave it out.")
@@ -115,6 +119,8 @@ class Regularized(SecondMoments):
                 f"ridge must be zero or positive, or None, got {ridge!r}. None is {_RIDGE['gram']:g} times "
                 "the mean eigenvalue for Gram matrices, and 0 for covariances."
             )
+        check_flag(relative, "relative")
+        check_flag(scale_free, "scale_free")
         self.scale_free = scale_free
         steps = [moments, Ridge(float(ridge), relative=relative)]
         return nn.Sequential(*steps, *([UnitDeterminant()] if scale_free else []))

@@ -15,7 +15,7 @@ from repsim_geo.embeddings.gaussian import GaussianResponses
 from repsim_geo.errors import ShapeError
 from repsim_geo.invariances import ORTHOGONAL, TRANSLATION, closure
 from repsim_geo.manifolds.gaussian_shapes import GaussianShapes
-from repsim_geo.metrics.base import MetricCard, RepresentationMetric
+from repsim_geo.metrics.base import MetricCard, RepresentationMetric, check_networks
 
 
 class StochasticShape(RepresentationMetric, GaussianShapes):
@@ -122,6 +122,7 @@ class StochasticShape(RepresentationMetric, GaussianShapes):
 
     def resolve(self, reps: Sequence[Tensor]) -> StochasticShape:
         """Copy with the common width ``max d_i`` and the common rank of factors, which are exact."""
+        check_networks(reps, type(self).__name__)
         r, m, d = (max(sizes) for sizes in zip(*(_sizes(x) for x in reps), strict=True))
         other = self._copied()
         # More axes than rows there are none.

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from repsim_geo._checks import check_flag
 from repsim_geo.embeddings.matrix_form import PLAIN, MatrixForm
 from repsim_geo.embeddings.rdm import DistanceMatrix
 from repsim_geo.kernels.base import Kernel
@@ -59,6 +60,7 @@ class Stress(RepresentationMetric, Flat):
     name = "Stress"
 
     def __init__(self, kernel: Kernel | None = None, *, rescale: bool = False):
+        check_flag(rescale, "rescale")
         super().__init__(ndim=2, subspace=Hollow(), weight=mean_over_pairs)
         self.rescale = rescale
         self.embedding = DistanceMatrix(as_kernel(kernel), rescale=rescale)

@@ -12,19 +12,25 @@ of all of them, so they are positive semidefinite if they are so on its compleme
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from numbers import Integral, Real
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from repsim_geo.errors import ShapeError
 from repsim_geo.numerics.alignment import finite_eigenvalues
 from repsim_geo.numerics.centering import center_doubly, symmetrize
 from repsim_geo.numerics.norms import safe_norm
 from repsim_geo.numerics.symmetric import SQRT, SpectralFunction, Spectrum, spectral, spectrum
+from repsim_geo.numerics.tracing import readable
 
 # An eigenvalue of zero comes out below n eps times the largest (centered Gram matrices of 3 to 100 points,
 # many seeds); four times that is zero.
 _SAFETY = 4
+# Entries that differ by more than this share of the largest are no rounding, of single precision either.
+_ASYMMETRY = 1e-4
 
 _CLIP = SpectralFunction(
     "positive part",
@@ -63,6 +69,7 @@ def is_psd(a: Tensor, *, rtol: float | None = None) -> Tensor:
     >>> is_psd(torch.tensor([[[1.0, 1.0], [1.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]]))
     tensor([ True, False])
     """
+    _check_square(a, "a", rtol)
     values = finite_eigenvalues(symmetrize(a.detach()))
     return (values >= -_rounding(values, rtol)).all(-1)
 
@@ -95,6 +102,7 @@ def is_euclidean_dissimilarity(d: Tensor, *, squared: bool, rtol: float | None =
     >>> is_euclidean_dissimilarity(star, squared=False), is_euclidean_dissimilarity(star, squared=True)
     (tensor(False), tensor(True))
     """
+    _check_square(d, "d", rtol)
     d = d.detach()
     largest = d.abs().amax((-2, -1), keepdim=True)
     slack = largest * (_SAFETY * d.shape[-1] * torch.finfo(d.dtype).eps if rtol is None else rtol)
@@ -128,6 +136,7 @@ def is_spherical_dissimilarity(d2: Tensor) -> Tensor:
     >>> is_spherical_dissimilarity(line), is_spherical_dissimilarity(triangle)
     (tensor(False), tensor(True))
     """
+    _check_square(d2, "d2")
     gram = _centered_gram(d2.detach())
     values, basis = spectrum(gram)
     norms = gram.diagonal(dim1=-2, dim2=-1)
@@ -166,6 +175,8 @@ def nearest_psd(a: Tensor) -> Tensor:
     tensor([[3., 0.],
             [0., 0.]])
     """
+    _check_square(a, "a")
+    _check_finite(a, "a")
     return spectral(_CLIP, symmetrize(a))
 
 
@@ -191,6 +202,7 @@ def square_root(a: Tensor, *, rtol: float | None = None) -> Tensor:
     tensor([[2., 0.],
             [0., 0.]])
     """
+    _check_square(a, "a", rtol)
     a = symmetrize(a)
     values, basis = spectrum(a)
     values = torch.where(values > _rounding(values, rtol), values, torch.zeros_like(values))
@@ -227,6 +239,13 @@ def nearest_unit_psd(a: Tensor, *, rtol: float | None = None) -> Tensor:
     tensor([[1., 0.],
             [0., 0.]])
     """
+    _check_square(a, "a", rtol)
+    _check_finite(a, "a")
+    if readable(a) and bool((a.detach() == 0).all((-2, -1)).any()):
+        raise ValueError(
+            "a must not be zero, got a matrix of zeros: it has no direction, and all unit matrices are as "
+            "near. Leave it out."
+        )
     eigen = spectrum(symmetrize(a))
     polar = (eigen.values <= _rounding(eigen.values, rtol)).all(-1)[..., None, None]
     p = spectral(_CLIP, symmetrize(a), eigen)
@@ -328,6 +347,13 @@ class _Blocks(NamedTuple):
 @torch.no_grad()
 def _exit_cotangent(a: Tensor, w: Tensor, centered: bool, rtol: float | None) -> tuple[Tensor, Tensor]:
     """Smallest s >= 0 with ``s a + w`` semidefinite from there on, and whether there is none."""
+    _check_square(a, "a", rtol)
+    _check_square(w, "w")
+    if a.shape[-1] != w.shape[-1]:
+        raise ShapeError(
+            f"a and w must be matrices of one size, got {tuple(a.shape)} and {tuple(w.shape)}. A direction "
+            "is as large as the matrix that it starts from."
+        )
     a, w = torch.broadcast_tensors(*map(center_doubly if centered else symmetrize, (a, w)))
     eigen = spectrum(a)
     cut = _rounding(eigen.values, rtol)
@@ -384,7 +410,7 @@ def classical_mds(d2: Tensor, *, n_components: int | None = None, rtol: float | 
     Raises
     ------
     ValueError
-        `n_components` is not between 1 and m.
+        `n_components` is not between 1 and m; not finite, or not symmetric.
 
     Notes
     -----
@@ -411,11 +437,20 @@ def classical_mds(d2: Tensor, *, n_components: int | None = None, rtol: float | 
             [3., 0., 4.],
             [5., 4., 0.]])
     """
+    _check_square(d2, "d2", rtol)
+    _check_finite(d2, "d2")
     m = d2.shape[-1]
     p = max(m - 1, 1) if n_components is None else n_components
-    if not 1 <= p <= m:
+    if readable(d2):
+        apart = (d2.detach() - d2.detach().mT).abs().amax()
+        if bool(apart > _ASYMMETRY * d2.detach().abs().amax()):
+            raise ValueError(
+                f"d2 must be symmetric, got entries (i, j) and (j, i) that differ by {float(apart):.3g}. "
+                "Take the mean of both, (d2 + d2.mT) / 2, if they are two measurements of one dissimilarity."
+            )
+    if isinstance(p, bool) or not isinstance(p, Integral) or not 1 <= p <= m:
         raise ValueError(
-            f"classical_mds of {m} points finds 1 to {m} coordinates, got n_components={n_components}. "
+            f"classical_mds of {m} points finds 1 to {m} coordinates, got n_components={n_components!r}. "
             "Leave it out to keep all."
         )
     gram = _centered_gram(d2)
@@ -434,6 +469,35 @@ def classical_mds(d2: Tensor, *, n_components: int | None = None, rtol: float | 
         basis.mT @ (gram - gram.detach()) @ basis[..., :p]
     )  # zero, with the derivative of the Gram matrix
     return basis[..., :p] * extent + basis @ (rate * change)
+
+
+def _check_square(a: Any, name: str, rtol: Any = None) -> None:
+    """Refuse what is no stack of square matrices, and a tolerance that is none."""
+    if not isinstance(a, Tensor) or not a.is_floating_point():
+        kind = a.dtype if isinstance(a, Tensor) else type(a).__name__
+        raise TypeError(
+            f"{name} must be a tensor of float32 or float64 numbers, got {kind}. Convert it with "
+            f"torch.as_tensor({name}).double()."
+        )
+    if a.dim() < 2 or a.shape[-1] != a.shape[-2] or a.shape[-1] == 0:
+        raise ShapeError(
+            f"{name} must be square matrices (*batch, n, n) with n >= 1, got shape {tuple(a.shape)}. "
+            "Activations become one with inner_product_matrix(x) or squared_distance_matrix(x)."
+        )
+    if rtol is None:
+        return
+    if isinstance(rtol, bool) or not isinstance(rtol, Real) or not 0 <= rtol < math.inf:
+        raise ValueError(
+            f"rtol must be a number, zero or more, or None, got {rtol!r}. None is what rounding leaves."
+        )
+
+
+def _check_finite(a: Tensor, name: str) -> None:
+    if readable(a) and not bool(a.detach().isfinite().all()):
+        raise ValueError(
+            f"{name} must be finite, got nan or infinity. Leave out the rows and columns that could not be "
+            "computed."
+        )
 
 
 def _centered_gram(d2: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import torch
@@ -11,11 +12,16 @@ from geoopt.manifolds.base import Manifold
 from geoopt.optim.mixin import OptimMixin
 from torch import Tensor
 
-from repsim_geo._checks import check_count
+from repsim_geo._checks import check_count, check_flag
 from repsim_geo.errors import ShapeError
 from repsim_geo.manifolds.lengths import unscaled
 from repsim_geo.numerics.norms import with_axes
-from repsim_geo.optim.wrapped_normal import check_normal_vectors, random_tangent, some_tangent
+from repsim_geo.optim.wrapped_normal import (
+    check_generator,
+    check_normal_vectors,
+    random_tangent,
+    some_tangent,
+)
 
 
 class RiemannianLangevin(OptimMixin, torch.optim.Optimizer):
@@ -129,6 +135,13 @@ class RiemannianLangevin(OptimMixin, torch.optim.Optimizer):
         stabilize: int | None = None,
     ):
         check_count(n_leapfrog, "n_leapfrog", " of pieces", "One is Langevin's method.")
+        if isinstance(n_burnin, bool) or not isinstance(n_burnin, Integral) or n_burnin < 0:
+            raise ValueError(
+                f"n_burnin must be a whole number of steps, zero or more, got {n_burnin!r}. Leave it out to "
+                "count all."
+            )
+        check_flag(adjusted, "adjusted")
+        check_generator(generator)
         self.adjusted, self.n_leapfrog, self.generator = adjusted, n_leapfrog, generator
         self.n_burnin, self.burnin = n_burnin, n_burnin > 0
         self.steps, self.n_rejected = 0, 0
@@ -141,9 +154,11 @@ class RiemannianLangevin(OptimMixin, torch.optim.Optimizer):
         """Add parameters with a step size of their own."""
         super().add_param_group(param_group)
         group = self.param_groups[-1]
-        if not 0 < group["epsilon"] < math.inf:
+        epsilon = group["epsilon"]
+        if not isinstance(epsilon, Real) or isinstance(epsilon, bool) or not 0 < epsilon < math.inf:
             raise ValueError(
-                f"epsilon must be a positive number, the squared length of a step, got {group['epsilon']!r}."
+                f"epsilon must be a positive number, the squared length of a step, got {epsilon!r}. Take the "
+                "square of a fraction of the spread."
             )
         for point in group["params"]:
             _check(_base(point)[0], point.detach())

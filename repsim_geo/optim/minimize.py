@@ -11,6 +11,7 @@ import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
+from repsim_geo._checks import check_flag
 from repsim_geo.errors import NotOnManifoldError, ShapeError
 from repsim_geo.manifolds.lengths import length
 from repsim_geo.optim.hessian import HessianProducts, Product
@@ -131,6 +132,17 @@ def minimize(
     (tensor([-3., -3.], dtype=torch.float64), tensor([True, True]))
     """
     start = _as_start(manifold, x0)
+    if not callable(fun):
+        raise TypeError(
+            f"fun must be a function from points (*batch, *point) to values (*batch), got {fun!r}. Write "
+            "lambda x: manifold.dist2(x, target)."
+        )
+    if callback is not None and not callable(callback):
+        raise TypeError(
+            f"callback must be a function of a Minimum, or None, got {callback!r}. It ends the search by "
+            "returning True."
+        )
+    check_flag(pointwise, "pointwise")
     _check_options(method, tol, max_iter, memory, verbose)
     objective = Objective(manifold, fun, start, pointwise=pointwise)
     HessianProducts(objective, hessian)  # complains
@@ -165,7 +177,7 @@ def _as_start(manifold: Any, x0: Any) -> Tensor:
     if not isinstance(manifold, Manifold):
         raise TypeError(
             "manifold must be a geoopt.Manifold, for example a metric such as AngularCKA(), got "
-            f"{manifold!r}."
+            f"{manifold!r}. Names are for compare() and pairwise(), and a class has to be called."
         )
     x = torch.from_numpy(np.array(x0)) if isinstance(x0, np.ndarray) and x0.dtype.kind == "f" else x0
     if not isinstance(x, Tensor) or x.dtype not in _TOLERANCE:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from numbers import Real
 from typing import Any
 
 import geoopt
 import torch
 from torch import Tensor
 
+from repsim_geo._checks import check_flag
 from repsim_geo.errors import NotOnManifoldError
 from repsim_geo.manifolds.lengths import unscaled
 from repsim_geo.numerics.alignment import finite_svd, working_precision
@@ -90,6 +92,16 @@ class ParallelAdam(geoopt.optim.RiemannianAdam):
         *,
         stabilize: int | None = None,
     ):
+        params = list(params) if isinstance(params, Iterable) and not isinstance(params, Tensor) else params
+        if not isinstance(params, list) or not params:
+            got = "none" if isinstance(params, list) else f"{type(params).__name__}"
+            raise ValueError(
+                f"ParallelAdam needs a list of parameters, at least one, got {got}. Write ParallelAdam([x]) "
+                "for a geoopt.ManifoldParameter x."
+            )
+        check_flag(amsgrad, "amsgrad")
+        # Before torch sees them; those of groups follow.
+        _check_options({"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
         super().__init__(
             params,
             lr=lr,
@@ -103,6 +115,7 @@ class ParallelAdam(geoopt.optim.RiemannianAdam):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own."""
         super().add_param_group(param_group)
+        _check_options(self.param_groups[-1])
         for point in self.param_groups[-1]["params"]:
             manifold = getattr(point, "manifold", None)
             if not getattr(manifold, "congruent", False):
@@ -186,6 +199,22 @@ class ParallelAdam(geoopt.optim.RiemannianAdam):
         for point in group["params"]:
             if self.state[point]:
                 self._carry_frame(point, self.state[point])
+
+
+def _check_options(group: dict[str, Any]) -> None:
+    for name in ("lr", "eps", "weight_decay"):
+        value = group[name]
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not (number or (isinstance(value, Tensor) and value.dim() == 0)) or not 0 <= value < math.inf:
+            raise ValueError(
+                f"{name} must be a number, zero or more, got {value!r}. Leave it out for the default."
+            )
+    betas = group["betas"]
+    fine = isinstance(betas, tuple | list) and len(betas) == 2
+    if not fine or not all(isinstance(beta, Real) and 0 <= beta < 1 for beta in betas):
+        raise ValueError(
+            f"betas must be two numbers from 0 to below 1, got {betas!r}. Leave them out for (0.9, 0.999)."
+        )
 
 
 def _times_exp(f: Tensor, a: Tensor) -> Tensor:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
 from repsim_geo._checks import check_count
+from repsim_geo.errors import ShapeError
 from repsim_geo.manifolds.base import normal
+from repsim_geo.manifolds.functional import check_points, clash
 from repsim_geo.numerics.norms import with_axes
+from repsim_geo.numerics.tracing import readable
 
 
 def wrapped_normal(
@@ -40,7 +45,10 @@ def wrapped_normal(
     Raises
     ------
     ValueError
-        `n` is no positive whole number, or the manifold does not say what its normal vectors are.
+        `n` is no positive whole number, `scale` is negative or not finite, or the manifold does not say what
+        its normal vectors are.
+    TypeError, ShapeError
+        No manifold, a mean that is none of its points, no generator, or scales that do not fit the means.
 
     Notes
     -----
@@ -65,11 +73,54 @@ def wrapped_normal(
     1.0
     """
     check_count(n, "n", " of points", "A single point is n=1.")
+    check_points(manifold, mean=mean)
+    check_generator(generator)
+    scale = _checked_scale(scale, mean, manifold.ndim)
     check_normal_vectors(manifold, mean)
     x = mean.unsqueeze(-manifold.ndim - 1)
     x = x.expand(*mean.shape[: mean.dim() - manifold.ndim], n, *x.shape[x.dim() - manifold.ndim :])
-    scale = torch.as_tensor(scale, dtype=mean.dtype, device=mean.device)
     return manifold.expmap(x, with_axes(scale, manifold.ndim + 1) * random_tangent(manifold, x, generator))
+
+
+def check_generator(generator: Any) -> None:
+    """
+    Refuse what is no source of randomness.
+
+    Parameters
+    ----------
+    generator : torch.Generator or None
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(generator, torch.Generator | None):
+        raise TypeError(
+            f"generator must be a torch.Generator or None, got {generator!r}. A seed becomes one with "
+            "torch.Generator().manual_seed(0)."
+        )
+
+
+def _checked_scale(scale: Any, mean: Tensor, ndim: int) -> Tensor:
+    try:
+        scale = torch.as_tensor(scale, dtype=mean.dtype, device=mean.device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"scale must be a standard deviation in the unit of the distance, got {scale!r}. Give a number, "
+            "or a tensor with one for each mean."
+        ) from error
+    if readable(scale) and not bool((scale.detach() >= 0).all() & scale.detach().isfinite().all()):
+        raise ValueError(
+            f"scale must be finite and not negative, got {scale.detach().min():.3g}. It is a standard "
+            "deviation in the unit of the distance."
+        )
+    batch = mean.shape[: mean.dim() - ndim]
+    if scale.dim() and clash(scale.shape, batch):
+        raise ShapeError(
+            f"scale must be one number, or one for each mean, shape {tuple(batch)}, got "
+            f"{tuple(scale.shape)}. Call wrapped_normal once for each scale."
+        )
+    return scale
 
 
 def random_tangent(manifold: Manifold, x: Tensor, generator: torch.Generator | None = None) -> Tensor:

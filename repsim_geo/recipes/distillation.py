@@ -104,6 +104,11 @@ def mean_of_teachers(
     >>> mean.certificate.unique_
     True
     """
+    if isinstance(teachers, str) or not isinstance(teachers, Sequence | Tensor):
+        raise TypeError(
+            "teachers must be a list of activations (n_inputs, d_i), got "
+            f"{type(teachers).__name__}. Pass one layer of each teacher, [x, y]."
+        )
     if len(teachers) == 0:
         raise ShapeError(
             "mean_of_teachers() needs at least one teacher, got none. Pass a list of activations."

@@ -59,7 +59,8 @@ class _Statistics(nn.Module):
         pair = kernel if isinstance(kernel, tuple | list) else (kernel, kernel)
         if len(pair) != 2:
             raise ValueError(
-                f"kernel must be one kernel for both representations, or a pair, got {len(pair)} of them."
+                f"kernel must be one kernel for both representations, or a pair, got {len(pair)} of them. "
+                "Leave it out for the linear kernel."
             )
         self.kernels = nn.ModuleList(as_kernel(k) for k in pair)
         self.metric = AngularCKA(debiased=True)
@@ -175,8 +176,9 @@ class MinibatchCKA(nn.Module):
         DegenerateRepresentationError
             A layer that gives the same for all inputs, such as a dead one.
         """
+        h = self.statistics(x, y).to(self.sums)
         m = len(x)
-        h = m * self.statistics(x, y).to(self.sums)
+        h *= m
         self.rows += m
         self.n_batches += 1
         self.sums += h
@@ -299,6 +301,8 @@ class MinibatchCKALoss(nn.Module):
             raise ValueError(
                 f"momentum must be a number from 0 to below 1, got {momentum!r}. 0.9 looks back ten batches."
             )
+        _checks.check_flag(away, "away")
+        _checks.check_flag(squared, "squared")
         self.statistics = _Statistics(kernel)
         self.away = away
         self.margin = checked_margin(margin, away, math.pi / 2)
@@ -331,7 +335,7 @@ class MinibatchCKALoss(nn.Module):
         DegenerateRepresentationError
             A layer that gives the same for all inputs, such as a dead one.
         """
-        h = self.statistics(activations, torch.as_tensor(target).detach())
+        h = self.statistics(activations, target.detach() if isinstance(target, Tensor) else target)
         earlier = self.averages / self.weight if bool(self.weight > 0) else None
         if self.training:
             with torch.no_grad():

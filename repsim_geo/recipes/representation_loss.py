@@ -119,6 +119,8 @@ class RepresentationLoss(nn.Module):
             self.parts = nn.ModuleList(
                 part for part in vars(self.metric).values() if isinstance(part, nn.Module)
             )
+        _checks.check_flag(away, "away")
+        _checks.check_flag(squared, "squared")
         self.away = away
         self.margin = checked_margin(margin, away, _largest_distance(self.metric))
         self.squared = squared
@@ -161,7 +163,8 @@ class RepresentationLoss(nn.Module):
             raise TypeError(
                 "a loss with a point takes loss(activations, rows=rows), and a loss without one takes "
                 f"loss(activations, target): got {'no ' if self.point is None else 'a '}point, "
-                f"{'no ' if target is None else 'a '}target and {'no ' if rows is None else ''}rows."
+                f"{'no ' if target is None else 'a '}target and {'no ' if rows is None else ''}rows. Give "
+                "the activations of another network as target, or the loss a point."
             )
         with torch.autocast(x.device.type, enabled=False):
             if self.point is not None:
@@ -197,7 +200,13 @@ class RepresentationLoss(nn.Module):
         return geometry(self.metric).projx(self._restriction(point, rows))
 
     def _checked_rows(self, rows: Any, x: Tensor, point: Tensor) -> Tensor:
-        rows = torch.as_tensor(rows, device=x.device)
+        try:
+            rows = torch.as_tensor(rows, device=x.device)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(
+                f"rows must be {x.shape[-2]} indices, one for each row of activations, got {rows!r}. Let the "
+                "data loader return the index of each input."
+            ) from error
         n, m = point.shape[-2], x.shape[-2]
         if rows.is_floating_point() or rows.dtype == torch.bool or rows.shape != (m,):
             raise ShapeError(
@@ -212,6 +221,11 @@ class RepresentationLoss(nn.Module):
         return rows
 
     def _checked_point(self, point: Tensor) -> Tensor:
+        if not isinstance(point, Tensor):
+            raise TypeError(
+                f"point must be a tensor (*point), got {type(point).__name__}. Take metric.embed(x), or the "
+                "mean_ of FrechetMean."
+            )
         manifold: Any = geometry(self.metric)
         ok, reason = manifold.check_point_on_manifold(point, explain=True, atol=1e-4, rtol=1e-4)
         if not ok:
@@ -311,7 +325,14 @@ def as_batch(x: Any, name: str, metric: RepresentationMetric) -> Tensor:
     -------
     Tensor, shape (m, d)
     """
-    x = torch.as_tensor(x)
+    if not isinstance(x, Tensor):
+        try:
+            x = torch.as_tensor(x)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(
+                f"{name} must be a tensor or an array of numbers with shape (m, d), got {type(x).__name__}: "
+                f"{error}. Give the activations of a layer on the inputs of the batch."
+            ) from error
     x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     if x.dim() in (3, 5) and not metric.takes_repeats:
         raise ShapeError(
@@ -342,7 +363,9 @@ def checked_margin(margin: float | None, away: bool, largest: float) -> float:
             )
         return largest
     if isinstance(margin, bool) or not (isinstance(margin, Real) and 0 < margin < math.inf):
-        raise ValueError(f"margin must be a positive distance, got {margin!r}.")
+        raise ValueError(
+            f"margin must be a positive distance, got {margin!r}. Leave it out for the largest there is."
+        )
     return float(margin)
 
 

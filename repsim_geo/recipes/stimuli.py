@@ -135,6 +135,12 @@ def optimal_stimuli(
     >>> found.after > found.before, bool(found.inputs.min() >= 0), bool(found.inputs.max() <= 1)
     (True, True, True)
     """
+    for network, name in ((first, "first"), (second, "second")):
+        if not callable(network):
+            raise TypeError(
+                f"{name} must be a function from inputs to representations, got {network!r}. Give a module, "
+                "or a function of torch."
+            )
     metric = as_metric(method, **options)
     start = _as_inputs(start)
     for value, name in ((steps, "steps"), (lr, "lr"), (radius, "radius")):

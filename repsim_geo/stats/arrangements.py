@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from repsim_geo.errors import ShapeError
-from repsim_geo.stats.points import as_generator, check_whole
+from repsim_geo.stats.points import MOST_NUMBERS, as_generator, check_room, check_whole
 
 
 def row_orders(
@@ -45,7 +45,7 @@ def row_orders(
     >>> orders.tolist(), exact
     ([[0, 1, 2, 3], [0, 3, 2, 1], [2, 1, 0, 3], [2, 3, 0, 1]], True)
     """
-    _check_permutations(n_permutations)
+    _check_permutations(n_permutations, m, seed)
     block, slots, sizes = _blocks(m, restrict)
     n_orders = math.prod(math.factorial(size) for size in sizes)
     if n_orders == 1:
@@ -101,7 +101,7 @@ def group_labelings(
     >>> group_labelings(torch.tensor([0, 1, 1]), 999, restrict=["a", "a", "b"])[0][1:].tolist()
     [[0, 1, 1], [1, 0, 1]]
     """
-    _check_permutations(n_permutations)
+    _check_permutations(n_permutations, len(codes), seed)
     block, slots, sizes = _blocks(len(codes), restrict)
     parts = codes[slots].split(sizes)
     n_labelings = math.prod(
@@ -164,8 +164,11 @@ def _keys(n: int, m: int, seed: int | torch.Generator) -> Tensor:
     return torch.rand(n, m, dtype=torch.float64, generator=generator, device=generator.device).cpu()
 
 
-def _check_permutations(n_permutations: Any) -> None:
-    check_whole(n_permutations, "n_permutations", hint="999 of them give p-values down to 0.001.")
+def _check_permutations(n_permutations: Any, m: int, seed: Any) -> None:
+    hint = "999 of them give p-values down to 0.001."
+    check_whole(n_permutations, "n_permutations", hint=hint)
+    check_room(n_permutations, "n_permutations", MOST_NUMBERS // m, hint=hint)
+    as_generator(seed)  # a wrong one is refused where all arrangements are used, too
 
 
 def as_labels(labels: Any, n: int, name: str = "labels") -> tuple[Tensor, tuple[Hashable, ...]]:

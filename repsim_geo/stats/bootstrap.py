@@ -22,7 +22,18 @@ from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.stats.arrangements import as_labels, random_orders
 from repsim_geo.stats.frechet import FrechetMean
-from repsim_geo.stats.points import as_generator, as_points, check_whole, in_span, like, named
+from repsim_geo.stats.points import (
+    MOST_NUMBERS,
+    as_generator,
+    as_one_number,
+    as_points,
+    check_metric,
+    check_room,
+    check_whole,
+    in_span,
+    like,
+    named,
+)
 from repsim_geo.stats.records import Interval
 
 
@@ -78,9 +89,9 @@ def bootstrap_distance(
     method : "half", "jackknife" or "bootstrap"
         Take random halves of the stimuli, leave out one at a time, or draw m with replacement.
     growth : float, optional
-        Power of m with which the distance grows: 1/2 for sums over stimuli such as `SizeAndShape`, 0 for
-        angles and averages. By default it is measured by showing every stimulus twice, to the nearest
-        half, and is 0 for bounded distances.
+        Power of m with which the distance grows, not negative: 1/2 for sums over stimuli such as
+        `SizeAndShape`, 0 for angles and averages. By default it is measured by showing every stimulus
+        twice, to the nearest half, and is 0 for bounded distances.
     seed : int or torch.Generator
 
     Returns
@@ -151,9 +162,11 @@ def bootstrap_distance(
     True
     """
     _check_options(n_resamples, level)
+    check_metric(metric)
     x, y = as_representation(x, "x"), as_representation(y, "y")
     _checks.check_pair(x, y, "bootstrap_distance()")
     m = x.shape[0]
+    _check_room(n_resamples, m)
     generator = as_generator(seed)
     growth = _growth(metric, [x, y], growth)
     chosen, share = _stimuli(method, m, n_resamples, metric, generator, x.device)
@@ -199,7 +212,7 @@ def distances_of_stacks(metric: Any, x: Tensor, y: Tensor) -> Tensor:
     Tensor, shape (B)
     """
     if not hasattr(metric, "embed"):
-        return torch.stack([torch.as_tensor(metric(a, b)).reshape(()) for a, b in zip(x, y, strict=True)])
+        return torch.stack([as_one_number(metric(a, b), "metric") for a, b in zip(x, y, strict=True)])
     metric = _resolved(metric, [x, y])
     prepared = hasattr(metric, "between") and not isinstance(metric, Scaled)
     embed, between = (metric.prepare, metric.between) if prepared else (metric.embed, metric.dist)
@@ -308,9 +321,16 @@ def bootstrap_statistic(
     True
     """
     _check_options(n_resamples, level)
+    check_metric(metric)
+    if not callable(statistic):
+        raise TypeError(
+            f"statistic must be a function of distances and weights, got {statistic!r}. The mean distance is "
+            "lambda d, w: (w * d).sum((-2, -1)) / w.sum((-2, -1))."
+        )
     wanted = _known_over(over)
     reps = as_networks(reps)
     n, m = len(reps), reps[0].shape[0]
+    _check_room(n_resamples, max(m, n * n))
     members = _members(groups, n)
     generator = as_generator(seed)
     once = _counts(members, 1, generator, drawn=False)
@@ -363,9 +383,13 @@ def bootstrap_statistic(
 
 
 def _known_over(over: str | Iterable[str]) -> list[str]:
-    wanted = [over] if isinstance(over, str) else list(over)
-    if not wanted or set(wanted) - {"networks", "stimuli"} or len(set(wanted)) < len(wanted):
-        raise ValueError(f"over must be 'networks', 'stimuli', or both of them, got {over!r}.")
+    known = ("networks", "stimuli")
+    wanted = [over] if isinstance(over, str) else list(over) if isinstance(over, Iterable) else []
+    if not wanted or any(w not in known for w in wanted) or len(wanted) > len(set(wanted)):
+        raise ValueError(
+            f"over must be 'networks', 'stimuli', or both of them, got {over!r}. Name what another study "
+            "would draw anew."
+        )
     return wanted
 
 
@@ -392,7 +416,14 @@ def _evaluated(statistic: Callable[[Tensor, Tensor], Tensor], d: Tensor, counts:
     """The statistic in every resample, in float64; shape (B)."""
     counts = counts.to(d)
     off = 1 - torch.eye(d.shape[-1], dtype=d.dtype, device=d.device)
-    values = torch.as_tensor(statistic(d, counts[:, :, None] * counts[:, None, :] * off))
+    given = statistic(d, counts[:, :, None] * counts[:, None, :] * off)
+    try:
+        values = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"statistic must return a tensor with one number for each resample, got {type(given).__name__}. "
+            "Compute it from distances and weights with torch."
+        ) from error
     if values.shape != (d.shape[0],):
         raise ShapeError(
             f"statistic must return one number for each resample, shape ({d.shape[0]},), got "
@@ -578,6 +609,7 @@ def bootstrap_mean(
     _check_options(n_resamples, level)
     x = as_points(manifold, points, least=2)
     n = x.shape[0]
+    _check_room(n_resamples, n)
     generator = as_generator(seed)
     center = FrechetMean(manifold).fit(x)
     picks = torch.randint(n, (n_resamples, n), generator=generator, device=generator.device).to(x.device)
@@ -658,9 +690,12 @@ def _stimuli(
 ) -> tuple[Tensor, float]:
     """Numbers of the stimuli of each resample, (B, b), and the share f of the variance that they show."""
     fewest = int(getattr(metric, "fewest_rows", 2))
-    kept = {"half": m // 2, "jackknife": m - 1, "bootstrap": m // 2}.get(method)
+    sizes = {"half": m // 2, "jackknife": m - 1, "bootstrap": m // 2}
+    kept = sizes.get(method) if isinstance(method, str) else None
     if kept is None:
-        raise ValueError(f"method must be 'half', 'jackknife' or 'bootstrap', got {method!r}.")
+        raise ValueError(
+            f"method must be 'half', 'jackknife' or 'bootstrap', got {method!r}. 'half' suits most metrics."
+        )
     if kept < fewest:
         raise ShapeError(
             f"{m} stimuli are too few to resample: method={method!r} leaves {kept} different ones, and this "
@@ -679,9 +714,10 @@ def _stimuli(
 def _growth(metric: Any, reps: Sequence[Tensor], growth: float | None) -> float:
     """Power of the number of stimuli with which a distance grows."""
     if growth is not None:
-        if not isinstance(growth, Real) or not math.isfinite(growth):
+        if not isinstance(growth, Real) or not 0 <= growth < math.inf:
             raise ValueError(
-                f"growth must be a number, 0 for angles, 1/2 for norms, or None, got {growth!r}."
+                f"growth must be a number, zero or more, or None, got {growth!r}. It is 0 for angles and 1/2 "
+                "for norms; None measures it."
             )
         return float(growth)
     if _largest(metric) < math.inf:
@@ -764,6 +800,11 @@ def as_networks(reps: Any, least: int = 2) -> list[Tensor]:
     for i, x in enumerate(checked):
         _checks.check_pair(checked[0], x, "Resampling", ("reps[0]", f"reps[{i}]"))
     return checked
+
+
+def _check_room(n_resamples: int, columns: int) -> None:
+    hint = "999 of them are usual."
+    check_room(n_resamples, "n_resamples", MOST_NUMBERS // columns, hint=hint)
 
 
 def _check_options(n_resamples: Any, level: Any) -> None:

@@ -209,14 +209,28 @@ class NearestMean(ClassifierMixin, Estimator):
     def _checked(self, points: Any, y: Any, weights: Any) -> tuple[Tensor, Tensor, np.ndarray, Tensor]:
         """Points, weights, classes, and which points (k, n) are of which class."""
         points = as_points(self.manifold, points)
-        labels = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
+        try:
+            labels = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
+        except ValueError as error:
+            raise ShapeError(
+                f"y must have shape ({len(points)},), one label for each point, got ragged rows. "
+                "Labels are whole numbers, booleans or text."
+            ) from error
         if labels.shape != points.shape[:1]:
             raise ShapeError(
                 f"y must have shape ({len(points)},), one label for each point, got {labels.shape}. "
                 "Labels are whole numbers, booleans or text."
             )
-        need("sklearn.utils.multiclass", "stats", "NearestMean").check_classification_targets(labels)
-        classes, index = np.unique(labels, return_inverse=True)
+        checks = need("sklearn.utils.multiclass", "stats", "NearestMean")
+        try:
+            checks.check_classification_targets(labels)
+            classes, index = np.unique(labels, return_inverse=True)
+        except (TypeError, ValueError) as error:
+            kinds = sorted({type(label).__name__ for label in labels.tolist()})
+            raise ValueError(
+                f"y must hold labels of one kind, whole numbers, booleans or text, got {', '.join(kinds)}: "
+                f"{error} Turn them into text; GeodesicRegression is for a covariate."
+            ) from error
         numbers = torch.arange(len(classes), device=points.device)
         members = torch.as_tensor(index.reshape(-1), device=points.device) == numbers[:, None]
         mass = as_weights(weights, points, self.manifold.ndim)

@@ -23,7 +23,15 @@ from repsim_geo.numerics.norms import with_axes
 from repsim_geo.stats.distances import as_distances, between
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
-from repsim_geo.stats.points import as_generator, as_points, as_weights, check_whole, like
+from repsim_geo.stats.points import (
+    MOST_NUMBERS,
+    as_generator,
+    as_points,
+    as_weights,
+    check_room,
+    check_whole,
+    like,
+)
 
 if TYPE_CHECKING:
     from sklearn.base import ClusterMixin
@@ -160,6 +168,7 @@ class ManifoldKMeans(ClusterMixin, Estimator):
         # Networks without weight have no say; they get their label at the end.
         heavy = points[weights > 0]
         _check_enough(self.n_clusters, len(heavy))
+        _check_starts(self.n_init, self.n_clusters * max(len(heavy), points[0].numel()))
         mass = weights[weights > 0] * len(heavy)
         with warnings.catch_warnings():
             # Of the starts that lose nobody needs to hear; the best is judged below.
@@ -225,7 +234,9 @@ class ManifoldKMeans(ClusterMixin, Estimator):
 
             return points[spread_indices(squares, weights, k, self.n_init, as_generator(self.seed))]
         if isinstance(self.init, str):
-            raise ValueError(f"init must be 'k-means++' or {k} points, got {self.init!r}.")
+            raise ValueError(
+                f"init must be 'k-means++' or {k} points, got {self.init!r}. Leave it out for 'k-means++'."
+            )
         centers = as_points(self.manifold, self.init).to(points)
         if centers.shape != (k, *points.shape[1:]):
             raise ShapeError(
@@ -397,8 +408,14 @@ class KMedoids(ClusterMixin, Estimator):
             check_whole(getattr(self, name), name)
         d = as_distances(distances)
         k, n = self.n_clusters, len(d)
+        if float(d.max()) > torch.finfo(d.dtype).max / n:
+            raise ValueError(
+                f"distances must have a finite sum, got up to {float(d.max()):.3g}. Divide them by the "
+                "largest: the clusters stay the same."
+            )
         weights = n * as_weights(weights, d, 1)
         _check_enough(k, int((weights > 0).sum()))
+        _check_starts(self.n_init, k * n)
         medoids = spread_indices(d.__getitem__, weights, k, self.n_init, as_generator(self.seed))
         cost, taken = _assignment_cost(d, medoids, weights), medoids.new_zeros(self.n_init)
         running = torch.ones_like(taken, dtype=torch.bool)
@@ -614,9 +631,10 @@ def hierarchical_clustering(distances: Any, method: str = "average") -> Hierarch
     n = len(d)
     if n < 2:
         raise ShapeError(f"distances must be of at least two networks, got {n}. Add networks.")
-    if method not in _ANY_DISTANCE + _EUCLIDEAN_ONLY:
+    if not isinstance(method, str) or method not in _ANY_DISTANCE + _EUCLIDEAN_ONLY:
         raise ValueError(
-            f"method must be one of {', '.join(_ANY_DISTANCE + _EUCLIDEAN_ONLY)}, got {method!r}."
+            f"method must be one of {', '.join(_ANY_DISTANCE + _EUCLIDEAN_ONLY)}, got {method!r}. 'average' "
+            "suits any distance."
         )
     if method in _EUCLIDEAN_ONLY:
         _check_euclidean(d, method, torch.finfo(given.dtype).eps)
@@ -798,6 +816,10 @@ def _first_best(inertia: Tensor) -> int:
 def _check_enough(k: int, n: int) -> None:
     if n < k:
         raise ShapeError(f"n_clusters={k} needs at least {k} networks, got {n}. Lower n_clusters.")
+
+
+def _check_starts(n_init: int, numbers: int) -> None:
+    check_room(n_init, "n_init", max(1, MOST_NUMBERS // numbers), hint="4 is the default.")
 
 
 def _check_euclidean(d: Tensor, method: str, eps: float) -> None:

@@ -180,7 +180,14 @@ class BatchedVariance(Variance):
 
     def _read(self) -> Iterator[Any]:
         batches: Any = self.batches() if callable(self.batches) else self.batches
-        yield from batches
+        try:
+            found = iter(batches)
+        except TypeError as error:
+            raise TypeError(
+                "batches must be stacks of points (n_i, *point), one after the other, got "
+                f"{type(batches).__name__}. Use a list, a DataLoader, or a function that returns an iterator."
+            ) from error
+        yield from found
 
     def _tensors(self) -> Iterator[Tensor]:
         for batch in self._read():

@@ -178,7 +178,50 @@ def _symmetric(a: Tensor, name: str, slack: Tensor) -> Tensor:
             f"{name} must be symmetric, got entries that differ by up to {float(uneven.max()):.3g} from "
             f"those across the diagonal. Use ({name} + {name}.T) / 2 if that is meant."
         )
-    return (a + a.mT) / 2
+    return a / 2 + a.mT / 2  # and not half of the sum, which can overflow
+
+
+def scale_of(d: Tensor) -> float:
+    """
+    A power of two, at most the largest entry and more than half of it: dividing by it loses no digits.
+
+    Parameters
+    ----------
+    d : Tensor
+        Nonnegative.
+
+    Returns
+    -------
+    float
+        1 if all entries are zero.
+
+    Examples
+    --------
+    >>> scale_of(torch.tensor([0.0, 1.0, 11.0]))
+    8.0
+    """
+    largest = float(d.max())
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0 else 1.0
+
+
+def check_squares(d: Tensor) -> None:
+    """
+    Refuse distances whose squares have no finite sum.
+
+    Parameters
+    ----------
+    d : Tensor, shape (q, n)
+
+    Raises
+    ------
+    ValueError
+    """
+    largest = float(d.max())
+    if largest > math.sqrt(torch.finfo(d.dtype).max) / max(d.shape):
+        raise ValueError(
+            f"distances must have squares that {str(d.dtype).removeprefix('torch.')} can add, got up to "
+            f"{largest:.3g}. Divide them by the largest, and multiply what is found by it."
+        )
 
 
 def between(manifold: Manifold, x: Tensor, y: Tensor) -> Tensor:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
-from typing import TYPE_CHECKING, Any
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +26,7 @@ else:
     BaseEstimator = need("sklearn.base", "stats", "FrechetMean").BaseEstimator
 
 _FORMAT = 1
+_SAVED = "Use a file that save() wrote."
 
 
 class Estimator(BaseEstimator):
@@ -86,38 +93,130 @@ class Estimator(BaseEstimator):
 
         Raises
         ------
+        TypeError, FileNotFoundError, IsADirectoryError
+            Not the name of a file.
         ValueError
             The file is damaged, or holds another estimator or manifold.
+
+        Notes
+        -----
+        Nothing is unpacked before it is known to be needed, and no more than the file has bytes: `save` does
+        not compress, and what is compressed is refused.
         """
-        try:
-            # Opened here: numpy leaves a damaged file open.
-            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-                arrays = {k: torch.from_numpy(file[k]) for k in file.files if k != "description"}
-                described = json.loads(str(file["description"]))
-            version, kind, written = (described[k] for k in ("format", "estimator", "manifold"))
-            groups = described["parameters"], described["results"]
-            parameters, results = ({k: _unpacked(v, arrays) for k, v in g.items()} for g in groups)
-        except OSError:
-            raise
-        except Exception as error:
-            raise ValueError(
-                f"{path} does not hold an estimator that can be read. Use a file that save() wrote."
-            ) from error
-        if version > _FORMAT:
-            raise ValueError(
-                f"{path} has format {version}, and this version of repsim_geo reads up to {_FORMAT}. "
-                "Install a newer version."
-            )
-        if kind != cls.__name__:
-            raise ValueError(f"{path} holds a {kind}, not a {cls.__name__}. Use {kind}.load(path).")
-        if written != _text(manifold):
-            raise ValueError(
-                f"{path} was written for the manifold {written}, got {_text(manifold)}. Pass that manifold."
-            )
+        _check_path(path)
+        # Opened here: a damaged archive would be left open.
+        with open(path, "rb") as opened:
+            with _readable(path):
+                archive = _Archive(opened)
+                described = json.loads(str(archive.read("description")))
+                version, kind, written = (described[k] for k in ("format", "estimator", "manifold"))
+                groups = described["parameters"], described["results"]
+                _check_types(version, kind, written, *groups)
+            if version > _FORMAT:
+                raise ValueError(
+                    f"{path} has format {version}, and this version of repsim_geo reads up to {_FORMAT}. "
+                    "Install a newer version."
+                )
+            if kind != cls.__name__:
+                raise ValueError(f"{path} holds a {kind}, not a {cls.__name__}. Use {kind}.load(path).")
+            if written != _text(manifold):
+                raise ValueError(
+                    f"{path} was written for the manifold {written}, got {_text(manifold)}. Pass that "
+                    "manifold."
+                )
+            cls._check_names(path, *groups, on_manifold=written is not None)
+            with _readable(path):
+                parameters, results = ({k: _unpacked(v, archive) for k, v in g.items()} for g in groups)
         estimator = cls(**parameters) if written is None else cls(manifold, **parameters)
         for name, value in results.items():
             setattr(estimator, name, value)
         return estimator
+
+    @classmethod
+    def _check_names(cls, path: Any, parameters: Any, results: Any, *, on_manifold: bool) -> None:
+        """Refuse names that `save` cannot have written: they could replace what the estimator does."""
+        known = cls._get_param_names()
+        if on_manifold != ("manifold" in known):
+            raise ValueError(
+                f"{path} must name the manifold of an estimator that has one, got "
+                f"{'one' if on_manifold else 'none'} for {cls.__name__}. {_SAVED}"
+            )
+        known = [name for name in known if name != "manifold"]
+        others = sorted(set(parameters) - set(known))
+        if others:
+            raise ValueError(
+                f"{path} must hold parameters of {cls.__name__} ({', '.join(known)}), got {others[0]!r}. "
+                f"{_SAVED}"
+            )
+        others = sorted(k for k in results if k[:1] == "_" or k[-1:] != "_" or hasattr(cls, k))
+        if others:
+            raise ValueError(f"{path} must hold results, whose names end in _, got {others[0]!r}. {_SAVED}")
+
+
+def _check_path(path: Any) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"path must be the name of a file, got {type(path).__name__}. Give a string or a path."
+        )
+    if Path(path).is_dir():
+        raise IsADirectoryError(
+            f"path must be a file that save() wrote, got the folder {path}. Name the file."
+        )
+    if not Path(path).exists():
+        raise FileNotFoundError(
+            f"path must be an existing file, got {path}. Names are relative to the working directory, "
+            f"{Path.cwd()}."
+        )
+
+
+@contextmanager
+def _readable(path: Any) -> Iterator[None]:
+    """Say of whatever goes wrong that the file is to blame."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path} does not hold an estimator that can be read. {_SAVED}") from error
+
+
+class _Archive:
+    """Arrays of an npz file, none of which is read before it is asked for."""
+
+    def __init__(self, opened: IO[bytes]):
+        self._archive = zipfile.ZipFile(opened)
+        infos = self._archive.infolist()
+        # What is said of sizes can be a lie; nothing that is stored as it is can exceed the file.
+        packed = any(i.compress_type != zipfile.ZIP_STORED or i.file_size != i.compress_size for i in infos)
+        if packed or sum(i.file_size for i in infos) > os.fstat(opened.fileno()).st_size:
+            raise ValueError("compressed, or larger than the file")
+        self._tensors: dict[str, Tensor] = {}
+
+    def read(self, name: str) -> np.ndarray:
+        """An array whose header agrees with the number of its bytes."""
+        data = self._archive.read(f"{name}.npy")
+        file = io.BytesIO(data)
+        header = np.lib.format.read_array_header_1_0
+        if np.lib.format.read_magic(file) != (1, 0):
+            header = np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(file)
+        if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - file.tell():
+            raise ValueError("objects, or another number of bytes than the header says")
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+    def tensor(self, name: str) -> Tensor:
+        """The same tensor each time, however often the description names it."""
+        if name not in self._tensors:
+            self._tensors[name] = torch.from_numpy(self.read(name))
+        return self._tensors[name]
+
+
+def _check_types(version: Any, kind: Any, written: Any, *groups: Any) -> None:
+    right = type(version) is int and version > 0 and isinstance(kind, str)
+    right = right and isinstance(written, str | None) and all(isinstance(g, dict) for g in groups)
+    if not right:
+        raise ValueError("another description")
 
 
 def _text(manifold: Any) -> str | None:
@@ -144,7 +243,7 @@ def _packed(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     )
 
 
-def _unpacked(value: Any, arrays: dict[str, Tensor]) -> Any:
+def _unpacked(value: Any, archive: _Archive) -> Any:
     if isinstance(value, dict):
-        return arrays[value["tensor"]]
-    return [_unpacked(v, arrays) for v in value] if isinstance(value, list) else value
+        return archive.tensor(value["tensor"])
+    return [_unpacked(v, archive) for v in value] if isinstance(value, list) else value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from repsim_geo.stats.congruence import mean_by_congruence
 from repsim_geo.stats.descent import BatchedVariance, Variance, best_point, descend
 from repsim_geo.stats.distances import as_symmetric
 from repsim_geo.stats.estimator import Estimator
-from repsim_geo.stats.points import as_points, as_weights
+from repsim_geo.stats.points import as_numbers, as_points, as_weights, check_positive, check_whole
 from repsim_geo.stats.span import mean_in_span
 
 # Gradient norms below these are rounding, relative to the spread of the data.
@@ -199,6 +198,7 @@ class FrechetMean(Estimator):
         >>> FrechetMean(Flat(ndim=1)).fit_batches(batches).mean_
         tensor([2.])
         """
+        self._check_search()
         problem = BatchedVariance(self.manifold, batches)
         tol = _TOLERANCE[problem.first.dtype] if self.tol is None else self.tol
         equal = as_weights(None, problem.first, self.manifold.ndim)
@@ -338,12 +338,7 @@ class FrechetMean(Estimator):
     def _checked(self, points: Any, weights: Any) -> tuple[Tensor, Tensor]:
         points = as_points(self.manifold, points, batched=True)
         ndim = self.manifold.ndim
-        if not (isinstance(self.max_iter, Integral) and self.max_iter >= 0):
-            raise ValueError(f"max_iter must be a whole number of steps, 0 or more, got {self.max_iter!r}.")
-        if self.tol is not None and not self.tol > 0:
-            raise ValueError(
-                f"tol must be positive or None, got {self.tol!r}. None takes what the dtype allows."
-            )
+        self._check_search()
         given, weights = weights, as_weights(weights, points, ndim)
         if given is None:
             return points, weights
@@ -351,12 +346,19 @@ class FrechetMean(Estimator):
         heaviest = _take(points, weights.expand(points.shape[: points.dim() - ndim]).argmax(-1), ndim)
         return torch.where(with_axes(weights > 0, ndim), points, heaviest.unsqueeze(-ndim - 1)), weights
 
+    def _check_search(self) -> None:
+        check_whole(self.max_iter, "max_iter", 0, hint="100 steps are enough for most.")
+        check_positive(self.tol, "tol", hint="None takes what the dtype allows.", none=True)
+
     def _start(self, points: Tensor, weights: Tensor) -> Tensor:
         axis = -self.manifold.ndim - 1
         first = points.select(axis, 0)
-        if isinstance(self.init, Tensor):
-            start = self.init.detach().as_subclass(Tensor).to(points)
-            if not bool(start.isfinite().all()) or start.shape != first.shape[first.dim() - start.dim() :]:
+        if not isinstance(self.init, str):
+            start = as_numbers(self.init, "init").to(points)
+            fits = (
+                start.dim() >= self.manifold.ndim and start.shape == first.shape[first.dim() - start.dim() :]
+            )
+            if not fits or not bool(start.isfinite().all()):
                 raise ShapeError(
                     f"init must be a finite point of shape {tuple(first.shape)}, got {tuple(start.shape)}. "
                     "Or use init='medoid'."
@@ -366,7 +368,9 @@ class FrechetMean(Estimator):
             return first
         if self.init == "medoid":
             return self._good_start(points, weights)
-        raise ValueError(f"init must be 'medoid', 'first' or a point, got {self.init!r}.")
+        raise ValueError(
+            f"init must be 'medoid', 'first' or a point, got {self.init!r}. Leave it out for 'medoid'."
+        )
 
     def _good_start(self, points: Tensor, weights: Tensor) -> Tensor:
         rough = getattr(self.manifold, "rough_mean", lambda *_: None)(points, weights)

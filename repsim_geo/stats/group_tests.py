@@ -16,7 +16,7 @@ from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.stats.arrangements import as_labels, group_labelings
 from repsim_geo.stats.descent import rounding_of_logs
-from repsim_geo.stats.distances import as_distances
+from repsim_geo.stats.distances import as_distances, scale_of
 from repsim_geo.stats.frechet import FrechetMean
 from repsim_geo.stats.points import as_points, in_span
 from repsim_geo.stats.records import TestResult, judged
@@ -100,8 +100,17 @@ def energy_test(
         raise ValueError(f"exponent must be above 0 and at most 2, got {exponent!r}. 1 is usual.")
     distances, codes, _ = _as_groups(distances, labels)
     labelings, exact = group_labelings(codes, n_permutations, seed, restrict)
-    between, _ = _components(distances.pow(exponent), labelings)
-    return judged(float(between[0]), between[1:], exact=exact)
+    # In a unit of their own, in which no power over- or underflows.
+    scale = scale_of(distances)
+    unit = distances.new_tensor(scale).pow(float(exponent))
+    between = _components((distances / scale).pow(exponent), labelings)[0]
+    if not bool((between * unit).isfinite().all()):
+        raise ValueError(
+            f"distances must have a finite power {exponent:g}, got up to {float(distances.max()):.3g}. "
+            "Divide them by the largest: the p-value stays the same."
+        )
+    result = judged(float(between[0]), between[1:], exact=exact)
+    return replace(result, statistic=float(between[0] * unit), null=between[1:] * unit)
 
 
 def permanova(
@@ -155,7 +164,8 @@ def permanova(
     """
     distances, codes, names = _as_groups(distances, labels)
     labelings, exact = group_labelings(codes, n_permutations, seed, restrict)
-    between, within = _components(distances.square(), labelings)
+    # F has no unit: in one of their own the squares neither over- nor underflow.
+    between, within = _components((distances / scale_of(distances)).square(), labelings)
     # F rises with the part between groups, which is finite where F is not.
     result = judged(float(between[0]), between[1:], exact=exact)
     n, k = len(codes), len(names)

@@ -15,7 +15,7 @@ from repsim_geo.errors import ConvergenceWarning
 from repsim_geo.manifolds.lengths import product
 from repsim_geo.stats.descent import Hessian, Variance, conjugate_gradients, weighted
 from repsim_geo.stats.frechet import FrechetMean
-from repsim_geo.stats.points import as_weights
+from repsim_geo.stats.points import as_stack, as_weights
 
 # Residual of the linear equation behind a derivative, relative to the right-hand side.
 _SOLVED = {torch.float64: 1e-12, torch.float32: 1e-5}
@@ -24,7 +24,7 @@ _LONGEST_SOLVE = 500
 
 def frechet_mean(
     manifold: Manifold,
-    points: Tensor,
+    points: Any,
     weights: Any = None,
     *,
     tol: float | None = None,
@@ -38,7 +38,7 @@ def frechet_mean(
     ----------
     manifold : geoopt.Manifold
         Needs what `FrechetMean` needs, and ``egrad2rgrad``.
-    points : Tensor, shape (*batch, n, *point)
+    points : Tensor, ndarray or sequence of them, shape (*batch, n, *point)
     weights : Tensor or array-like, shape (n,) or (*batch, n), optional
         Nonnegative, not all zero; only their ratios matter.
     tol, max_iter, init
@@ -84,6 +84,7 @@ def frechet_mean(
     >>> x.grad.flatten()
     tensor([0.7500, 0.2500])
     """
+    points = as_stack(points)
     estimator = FrechetMean(manifold, tol=tol, max_iter=max_iter, init=init)
     estimator.fit(points, weights.detach() if isinstance(weights, Tensor) else weights)
     if weights is None or not isinstance(weights, Tensor):
@@ -93,14 +94,14 @@ def frechet_mean(
     return _Mean.apply(manifold, estimator.mean_, points.as_subclass(Tensor), weights)  # type: ignore[no-any-return]
 
 
-def frechet_variance(manifold: Manifold, points: Tensor, weights: Any = None) -> Tensor:
+def frechet_variance(manifold: Manifold, points: Any, weights: Any = None) -> Tensor:
     """
     Fréchet variance: the least weighted mean of squared distances to a point.
 
     Parameters
     ----------
     manifold : geoopt.Manifold
-    points : Tensor, shape (*batch, n, *point)
+    points : Tensor, ndarray or sequence of them, shape (*batch, n, *point)
     weights : Tensor or array-like, shape (n,) or (*batch, n), optional
 
     Returns
@@ -119,6 +120,7 @@ def frechet_variance(manifold: Manifold, points: Tensor, weights: Any = None) ->
     >>> frechet_variance(Flat(ndim=1), torch.tensor([[0.0], [4.0]]))
     tensor(4.)
     """
+    points = as_stack(points)
     fixed = weights.detach() if isinstance(weights, Tensor) else weights
     mean = FrechetMean(manifold).fit(points, fixed).mean_.unsqueeze(-manifold.ndim - 1)
     if not isinstance(weights, Tensor):

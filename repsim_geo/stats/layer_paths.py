@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,12 @@ from torch import Tensor
 
 from repsim_geo._checks import check_count
 from repsim_geo.errors import ShapeError
-from repsim_geo.manifolds.functional import geodesic, project_to_geodesic
+from repsim_geo.manifolds.functional import check_points, geodesic, project_to_geodesic
 from repsim_geo.manifolds.paths import arc_lengths, path_axis, path_length, straightness, turning_angles
 from repsim_geo.numerics.norms import with_axes
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
-from repsim_geo.stats.points import as_points, as_weights
+from repsim_geo.stats.points import MOST_NUMBERS, as_points, as_weights, check_room
 
 # ---------------------------------------------------------------------- one path
 
@@ -97,6 +97,7 @@ def path_progress(manifold: Manifold, points: Tensor, start: Tensor, end: Tensor
     (tensor([0.0000, 0.2500, 1.0000]), tensor([0., 2., 0.]))
     """
     axis = path_axis(manifold, points)
+    check_points(manifold, start=start, end=end)
     start, end = start.unsqueeze(axis), end.unsqueeze(axis)
     nearest = project_to_geodesic(manifold, start, end, points)
     return Progress(
@@ -216,6 +217,10 @@ def describe_path(
     """
     axis = path_axis(manifold, points)
     k = points.shape[axis]
+    if names is not None and (isinstance(names, str) or not isinstance(names, Iterable)):
+        raise TypeError(
+            f"names must be a sequence, one for each of the {k} layers, got {names!r}. Name every layer."
+        )
     names = tuple(map(str, range(k) if names is None else names))
     if len(names) != k:
         raise ShapeError(f"names must be one for each of the {k} layers, got {len(names)}. Name every layer.")
@@ -289,7 +294,7 @@ def resample_path(manifold: Manifold, points: Tensor, k: int) -> Tensor:
             [1., 3.]])
     """
     _check_points_of_path(k, "k")
-    path_axis(manifold, points)
+    _check_size_of_path(k, "k", points.numel() // points.shape[path_axis(manifold, points)])
     return _resampled(manifold, points, arc_lengths(manifold, points), k)
 
 
@@ -316,6 +321,10 @@ def _check_points_of_path(n: Any, name: str) -> None:
     check_count(n, name, " of points", "A path has at least 2, its ends.")
     if n is None or n < 2:
         raise ValueError(f"{name} must be at least 2, the ends of the path, got {n}. Ask for more points.")
+
+
+def _check_size_of_path(n: int, name: str, numbers: int) -> None:
+    check_room(n, name, max(2, MOST_NUMBERS // max(1, numbers)), hint="Ask for fewer points.")
 
 
 def aligned_distance(manifold: Manifold, a: Tensor, b: Tensor) -> Tensor:
@@ -346,13 +355,14 @@ def aligned_distance(manifold: Manifold, a: Tensor, b: Tensor) -> Tensor:
     >>> aligned_distance(Flat(ndim=1), torch.zeros(2, 1), torch.tensor([[1.0], [7.0]]))
     tensor(5.)
     """
-    axis = path_axis(manifold, a)
-    k, other = a.shape[axis], b.shape[path_axis(manifold, b)]
+    axis, of_other = path_axis(manifold, a), path_axis(manifold, b)
+    k, other = a.shape[axis], b.shape[of_other]
     if k != other:
         raise ShapeError(
             f"paths must have equally many points, got {k} and {other}. Give them equally many with "
             "resample_path, or use dynamic_time_warping."
         )
+    check_points(manifold, a=a, b=b)
     return torch.linalg.vector_norm(manifold.dist(a, b), dim=-1) / k**0.5
 
 
@@ -439,6 +449,7 @@ def as_even_paths(manifold: Manifold, points: Tensor, counts: Tensor, n_points: 
             )
         return points
     _check_points_of_path(n_points, "n_points")
+    _check_size_of_path(n_points, "n_points", points.numel() // points.shape[1])
     arc = arc_lengths(manifold, points)
     # Where a manifold has rounding for the distance of a point to itself, repeats would have a length.
     arc = torch.minimum(arc, arc.gather(-1, counts[:, None] - 1))

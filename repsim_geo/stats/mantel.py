@@ -11,7 +11,7 @@ from repsim_geo.errors import ShapeError
 from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.stats.arrangements import row_orders
 from repsim_geo.stats.distances import as_symmetric
-from repsim_geo.stats.records import TestResult, judged
+from repsim_geo.stats.records import TestResult, check_tail, judged
 
 
 def mantel_test(
@@ -81,6 +81,7 @@ def mantel_test(
     >>> print(mantel_test(a, a**2, method="spearman"))
     statistic 1, p = 0.008333 ± 0 (120 permutations)
     """
+    check_tail(tail)
     if method not in ("pearson", "spearman"):
         raise ValueError(f"method must be 'pearson' or 'spearman', got {method!r}. Choose one of the two.")
     named = {"a": a, "b": b} if control is None else {"a": a, "b": b, "control": control}

@@ -16,15 +16,17 @@ from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.numerics.centering import center_doubly
 from repsim_geo.numerics.norms import with_axes
 from repsim_geo.numerics.symmetric import spectrum
-from repsim_geo.stats.distances import as_distances, as_matrix, as_symmetric
+from repsim_geo.stats.distances import as_distances, as_matrix, as_symmetric, check_squares
 from repsim_geo.stats.estimator import Estimator
-from repsim_geo.stats.points import as_generator, check_whole, like
+from repsim_geo.stats.points import MOST_NUMBERS, as_generator, check_positive, check_room, check_whole, like
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 # Pairs of points that are worked on at once: as many as a cache holds, beyond which batches save no time.
 _PAIRS = 2**18
+# Most coordinates: they are turned by a matrix of so many rows and columns.
+_AXES = math.isqrt(MOST_NUMBERS)
 # First starts are moved by this share of their size: points that coincide, or lie in too small a subspace,
 # feel no force that would part them.
 JITTER = 1e-3
@@ -62,7 +64,9 @@ class Scaling(Estimator):
 
     def _to_fitted(self, distances: Any) -> Tensor:
         self._fitted()
-        return as_distances(distances, columns=self.embedding_.shape[0])
+        d = as_distances(distances, columns=self.embedding_.shape[0])
+        check_squares(working_precision(d))
+        return d
 
 
 class ClassicalMDS(Scaling):
@@ -142,6 +146,8 @@ class ClassicalMDS(Scaling):
         """
         check_whole(self.n_components, "n_components")
         given = as_distances(distances)
+        check_axes(self.n_components, len(given))
+        check_squares(given)
         d, unit = in_unit(given)
         values, x, norms = torgerson(d, self.n_components, given.dtype)
         inertia = values.clamp_min(0)
@@ -287,6 +293,8 @@ class MetricMDS(Scaling):
         """
         check_search(self)
         given, w, scale = as_weighted(distances, weights)
+        check_table(self, len(given))
+        check_squares(working_precision(given))
         d, unit = in_unit(given)
         solve, inner = _majorizer(w, complete=weights is None)
 
@@ -727,8 +735,33 @@ def check_search(estimator: Any) -> None:
     check_whole(estimator.n_components, "n_components")
     check_whole(estimator.n_init, "n_init")
     check_whole(estimator.max_iter, "max_iter", 0)
-    if not estimator.tol > 0:
-        raise ValueError(f"tol must be positive, got {estimator.tol!r}. 1e-7 is the default.")
+    check_positive(estimator.tol, "tol", hint="1e-7 is the default.")
+
+
+def check_axes(n_components: int, n: int) -> None:
+    """
+    Refuse more coordinates for n points than a memory holds.
+
+    Parameters
+    ----------
+    n_components, n : int
+    """
+    hint = f"{n} points have {n - 1} at most; more are zero." if n > 1 else "One point needs none."
+    check_room(n_components, "n_components", min(MOST_NUMBERS // n, _AXES), hint=hint)
+
+
+def check_table(estimator: Any, n: int) -> None:
+    """
+    Refuse a search with more coordinates, of n points in all starts, than a memory holds.
+
+    Parameters
+    ----------
+    estimator : MetricMDS or SphericalMDS
+    n : int
+    """
+    check_axes(estimator.n_components, n)
+    most = MOST_NUMBERS // (n * (estimator.n_components + 1))
+    check_room(estimator.n_init, "n_init", max(1, most), hint="4 is the default.")
 
 
 def as_weighted(distances: Any, weights: Any) -> tuple[Tensor, Tensor, float]:

@@ -9,7 +9,6 @@ from numbers import Real
 from typing import Any
 
 import torch
-from geoopt.manifolds.base import Manifold
 from geoopt.manifolds.scaled import Scaled
 from torch import Tensor
 
@@ -19,8 +18,8 @@ from repsim_geo.errors import ShapeError
 from repsim_geo.manifolds.base import BLOCK_ELEMENTS
 from repsim_geo.numerics.alignment import working_precision
 from repsim_geo.stats.arrangements import row_orders
-from repsim_geo.stats.points import named
-from repsim_geo.stats.records import TestResult, judged
+from repsim_geo.stats.points import as_one_number, check_metric, named
+from repsim_geo.stats.records import TestResult, check_tail, judged
 
 # ---------------------------------------------------------------------------------------------------------
 # Orders of the inputs
@@ -93,6 +92,7 @@ def permutation_test(
     >>> print(permutation_test(x, y, AngularCKA()))  # two of the 5! orders are as good: y has a tie
     statistic 0.256255, p = 0.01667 ± 0 (120 permutations)
     """
+    check_tail(tail)
     observed, null, exact = _shuffled([x], [y], distance, n_permutations, seed, restrict)
     return judged(float(observed), null.flatten(), tail=tail, exact=exact)
 
@@ -347,8 +347,8 @@ def _checked_options(distance: Any, similarity: bool, alpha: float, best: float 
     if not (isinstance(alpha, Real) and 0 < alpha < 1):
         raise ValueError(f"alpha must be between 0 and 1, got {alpha!r}. 0.05 is usual.")
     best = (1.0 if similarity else 0.0) if best is None else best
-    if math.isnan(best):
-        raise ValueError("best must be a number or infinite, got nan. Leave it out for the usual one.")
+    if not isinstance(best, Real) or math.isnan(best):
+        raise ValueError(f"best must be a number or infinite, got {best!r}. Leave it out for the usual one.")
     return float(best)
 
 
@@ -395,6 +395,7 @@ def _shuffled(
 
     One order serves all pairs.
     """
+    check_metric(distance, "distance", pairs=True)
     xs, ys = _layers(reps_x, "x", distance), _layers(reps_y, "y", distance)
     for i, rep in enumerate([*xs, *ys]):
         _checks.check_pair(xs[0], rep, "The test", ("x", "y" if i >= len(xs) else "x"), batched=False)
@@ -453,7 +454,7 @@ def _in_chunks(y: Tensor, orders: Tensor) -> Iterator[Tensor]:
 
 def _comparison(distance: Any, reps: list[Tensor]) -> tuple[Callable, Callable, Callable]:
     """What to do once for one representation, once for a stack of them, and for one with a stack."""
-    if isinstance(distance, tuple) and len(distance) == 2 and isinstance(distance[1], Manifold):
+    if isinstance(distance, tuple):
         embedding, manifold = distance
         return embedding, embedding, manifold.dist
     if isinstance(distance, Scaled):
@@ -468,19 +469,8 @@ def _comparison(distance: Any, reps: list[Tensor]) -> tuple[Callable, Callable, 
         if getattr(metric, "takes_repeats", False):  # which leaves no axis for a batch
             return prepare, lambda stack: torch.stack([prepare(rep) for rep in stack]), between
         return prepare, prepare, between
-    if callable(distance) and not isinstance(distance, Manifold):
 
-        def one_by_one(x: Tensor, stack: Tensor) -> Tensor:
-            values = [torch.as_tensor(distance(x, y)) for y in stack]
-            if any(value.numel() != 1 for value in values):
-                raise ShapeError(
-                    f"distance must return one number for two activations (m, d), got shape "
-                    f"{tuple(values[0].shape)}. Reduce it, for example with .mean()."
-                )
-            return torch.stack([value.reshape(()).to(x) for value in values])
+    def one_by_one(x: Tensor, stack: Tensor) -> Tensor:
+        return torch.stack([as_one_number(distance(x, y), "distance").to(x) for y in stack])
 
-        return (lambda x: x), (lambda stack: stack), one_by_one
-    raise TypeError(
-        "distance must be a metric such as AngularCKA(), a pair (embedding, manifold) or a function of two "
-        f"activations, got {distance!r}. Names are for compare(): pass the metric itself."
-    )
+    return (lambda x: x), (lambda stack: stack), one_by_one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from repsim_geo.manifolds.sphere import UnitSphere
 from repsim_geo.numerics.alignment import working_precision
 
 _DTYPES = (torch.float32, torch.float64)
+# Entries of the largest table that a count may ask for: 8 GB in float64.
+MOST_NUMBERS = 10**9
 
 
 def as_points(manifold: Any, points: Any, *, batched: bool = False, least: int = 1) -> Tensor:
@@ -51,9 +53,9 @@ def as_points(manifold: Any, points: Any, *, batched: bool = False, least: int =
     if not isinstance(manifold, Manifold):
         raise TypeError(
             "manifold must be a geoopt.Manifold, for example a metric such as AngularCKA(), got "
-            f"{manifold!r}."
+            f"{manifold!r}. Names and classes are not made yet: pass an instance."
         )
-    points, ndim = _as_tensor(points), manifold.ndim
+    points, ndim = as_stack(points), manifold.ndim
     if points.dim() < ndim + 1 or (not batched and points.dim() != ndim + 1):
         raise ShapeError(
             f"points must have shape (n, *point) with {ndim} axes for a point, got {tuple(points.shape)}. "
@@ -90,7 +92,22 @@ def as_points(manifold: Any, points: Any, *, batched: bool = False, least: int =
     return points.detach().as_subclass(Tensor)
 
 
-def _as_tensor(points: Any) -> Tensor:
+def as_stack(points: Any) -> Tensor:
+    """
+    Points as one tensor, with its history; nothing is known yet of their manifold.
+
+    Parameters
+    ----------
+    points : Tensor, ndarray or sequence of them, shape (*batch, n, *point)
+
+    Returns
+    -------
+    Tensor, shape (*batch, n, *point)
+
+    Raises
+    ------
+    TypeError, ShapeError
+    """
     _refuse_sparse(points, "points")
     if isinstance(points, Sequence) and not isinstance(points, str) and len(points):
         arrays = [p if isinstance(p, Tensor) else np.array(p) for p in points]
@@ -196,10 +213,17 @@ def as_weights(weights: Any, points: Tensor, ndim: int) -> Tensor:
         return points.new_full((n,), 1 / n)
     weights = as_numbers(weights, "weights").to(points)
     if not _fits(weights.shape, batch):
-        raise ShapeError(f"weights must have shape ({n},), one for each point, got {tuple(weights.shape)}.")
+        raise ShapeError(
+            f"weights must have shape ({n},), one for each point, got {tuple(weights.shape)}. Leave them out "
+            "if all points count alike."
+        )
     total = weights.sum(-1, keepdim=True)
     if not bool((weights >= 0).all()) or not bool((total > 0).all()) or not bool(total.isfinite().all()):
-        raise ValueError("weights must be nonnegative, finite and not all zero; only their ratios matter.")
+        raise ValueError(
+            "weights must be nonnegative, finite and not all zero, got numbers from "
+            f"{float(weights.min()):.6g} to {float(weights.max()):.6g} with sum {float(total.min()):.6g}. "
+            "Only their ratios matter; leave them out if all points count alike."
+        )
     return weights / total
 
 
@@ -230,6 +254,121 @@ def check_whole(value: Any, name: str, least: int = 1, *, hint: str = "") -> Non
             f"{name} must be a whole number, {least} or more, got {value!r}. "
             f"{hint or f'{least} is the least that makes sense.'}"
         )
+
+
+def check_positive(value: Any, name: str, *, hint: str, none: bool = False) -> None:
+    """
+    Refuse what is not a positive number.
+
+    Parameters
+    ----------
+    value : float
+    name : str
+    hint : str
+        What to choose, for the message.
+    none : bool
+        Whether None is understood, too.
+
+    Raises
+    ------
+    ValueError
+    """
+    if value is None and none:
+        return
+    if isinstance(value, bool) or not isinstance(value, Real) or not value > 0:
+        raise ValueError(f"{name} must be positive{' or None' * none}, got {value!r}. {hint}")
+
+
+def check_room(value: int, name: str, most: int, *, hint: str) -> None:
+    """
+    Refuse a count that asks for more numbers than a memory holds.
+
+    Parameters
+    ----------
+    value : int
+    name : str
+    most : int
+        Largest count whose table has at most `MOST_NUMBERS` entries.
+    hint : str
+        What to choose, for the message.
+
+    Raises
+    ------
+    ValueError
+    """
+    if value > most:
+        raise ValueError(
+            f"{name} must be at most {most} here, where it makes a table of {MOST_NUMBERS} numbers, got "
+            f"{value}. {hint}"
+        )
+
+
+def check_metric(metric: Any, name: str = "metric", *, pairs: bool = False) -> None:
+    """
+    Refuse what cannot compare two activations.
+
+    Parameters
+    ----------
+    metric : metric or callable
+        An object with ``embed``, or a function of two activations.
+    name : str
+        What to call it in messages.
+    pairs : bool
+        Whether a pair (embedding, manifold) is understood, too.
+
+    Raises
+    ------
+    TypeError
+    """
+    if pairs and isinstance(metric, tuple) and len(metric) == 2:
+        if callable(metric[0]) and isinstance(metric[1], Manifold):
+            return
+    elif not isinstance(metric, type) and (
+        hasattr(metric, "embed") or (callable(metric) and not isinstance(metric, Manifold))
+    ):
+        return
+    came, advice = repr(metric), "Names are for compare(): pass the metric itself."
+    if isinstance(metric, type):
+        came, advice = f"the class {metric.__name__}", f"Call it: {metric.__name__}()."
+    raise TypeError(
+        f"{name} must be a metric such as AngularCKA(){', a pair (embedding, manifold)' * pairs} or a "
+        f"function of two activations, got {came}. {advice}"
+    )
+
+
+def as_one_number(value: Any, name: str) -> Tensor:
+    """
+    What a function of two activations returned, if it is one number.
+
+    Parameters
+    ----------
+    value : float or Tensor with one entry
+    name : str
+        Of the function, for the message.
+
+    Returns
+    -------
+    Tensor, shape ()
+
+    Raises
+    ------
+    TypeError, ShapeError
+    """
+    try:
+        number = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        number = None
+    if number is None or number.is_complex():
+        raise TypeError(
+            f"{name} must return one number for two activations (m, d), got {value!r}. Return a float, or a "
+            "tensor with one entry."
+        )
+    if number.numel() != 1:
+        raise ShapeError(
+            f"{name} must return one number for two activations (m, d), got shape {tuple(number.shape)}. "
+            "Reduce it, for example with .mean()."
+        )
+    return number.reshape(())
 
 
 @contextmanager
@@ -285,12 +424,20 @@ def as_generator(seed: Any) -> torch.Generator:
     Raises
     ------
     TypeError
+    ValueError
+        A whole number of more than 64 bits.
     """
     if isinstance(seed, torch.Generator):
         return seed
-    if isinstance(seed, Integral):
-        return torch.Generator().manual_seed(int(seed))
-    raise TypeError(f"seed must be a whole number or a torch.Generator, got {seed!r}.")
+    if not isinstance(seed, Integral):
+        raise TypeError(
+            f"seed must be a whole number or a torch.Generator, got {seed!r}. Any number will do, such as 0."
+        )
+    if not -(2**63) <= seed < 2**64:
+        raise ValueError(
+            f"seed must be a whole number of 64 bits, got {seed}. Any smaller number will do, such as 0."
+        )
+    return torch.Generator().manual_seed(int(seed))
 
 
 def like(values: Tensor, given: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -43,6 +44,25 @@ class TestResult:
         return (
             f"statistic {self.statistic:.6g}, p = {self.pvalue:.4g} ± {self.standard_error:.1g} "
             f"({self.null.shape[0]} permutations)"
+        )
+
+
+def check_tail(tail: Any) -> None:
+    """
+    Refuse what does not say which values are extreme.
+
+    Parameters
+    ----------
+    tail : "upper", "lower" or "both"
+
+    Raises
+    ------
+    ValueError
+    """
+    if not isinstance(tail, str) or tail not in ("upper", "lower", "both"):
+        raise ValueError(
+            f"tail must be 'lower', 'upper' or 'both', got {tail!r}. Distances of what is alike are low, its "
+            "similarities high."
         )
 
 

@@ -20,7 +20,15 @@ from repsim_geo.stats.arrangements import as_labels, row_orders
 from repsim_geo.stats.descent import rounding_of_logs
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
-from repsim_geo.stats.points import as_numbers, as_points, as_weights, check_whole, in_span, like
+from repsim_geo.stats.points import (
+    as_numbers,
+    as_points,
+    as_weights,
+    check_positive,
+    check_whole,
+    in_span,
+    like,
+)
 from repsim_geo.stats.records import TestResult, judged
 from repsim_geo.stats.tangent_pca import covectors, inner_products
 
@@ -326,10 +334,7 @@ class GeodesicRegression(Estimator):
         t = _as_covariate(covariate)  # first, because the two are easily swapped
         points = as_points(self.manifold, points, least=1 if constant else 2)
         check_whole(self.max_iter, "max_iter", 0)
-        if self.tol is not None and not self.tol > 0:
-            raise ValueError(
-                f"tol must be positive or None, got {self.tol!r}. None takes what the dtype allows."
-            )
+        check_positive(self.tol, "tol", hint="None takes what the dtype allows.", none=True)
         t = t.to(points)
         if len(t) != len(points):
             raise ShapeError(

@@ -22,7 +22,7 @@ from repsim_geo.stats.bootstrap import (
     distances_of_stacks,
     rows_at_once,
 )
-from repsim_geo.stats.points import check_whole
+from repsim_geo.stats.points import MOST_NUMBERS, check_metric, check_room, check_whole
 
 # ---------------------------------------------------------------------- halves of trials
 
@@ -104,6 +104,7 @@ def trial_noise(
     (8.0, 4.0, 2.0)
     """
     check_whole(n_splits, "n_splits", 2)
+    check_metric(metric)
     x = _checks.as_activations(trials, "trials").detach()
     if x.dim() != 3 or x.shape[0] < 2:
         raise ShapeError(
@@ -113,6 +114,7 @@ def trial_noise(
         )
     _checks.check_finite(x, "trials")
     r, m, d = x.shape
+    _check_room(n_splits, r)
     h = r // 2
     order = random_orders(n_splits, r, seed).to(x.device)
     values = []
@@ -214,8 +216,10 @@ def split_half_reliability(
     True
     """
     check_whole(n_splits, "n_splits", 2)
+    check_metric(metric)
     xs = as_networks(reps, least=3)
     n, m = len(xs), xs[0].shape[0]
+    _check_room(n_splits, m)
     h, fewest = m // 2, int(getattr(metric, "fewest_rows", 2))
     if h < fewest:
         raise ShapeError(
@@ -369,7 +373,8 @@ def cross_validated_distance(
 
 
 def _check_aligns(metric: Any) -> None:
-    if not hasattr(metric, "embed") or not hasattr(metric, "action") or hasattr(metric, "scale"):
+    aligns = hasattr(metric, "embed") and hasattr(metric, "action") and not hasattr(metric, "scale")
+    if not aligns or isinstance(metric, type):
         raise TypeError(
             "metric must align one network to another, like SizeAndShape(), AngularShape() or "
             f"PermutationDistance(), got {metric!r}. Others learn nothing from the training stimuli: use "
@@ -431,6 +436,10 @@ def _score(metric: Any, a: Tensor, b: Tensor, m: int) -> Tensor:
 
 
 # ---------------------------------------------------------------------- shared
+
+
+def _check_room(n_splits: int, columns: int) -> None:
+    check_room(n_splits, "n_splits", MOST_NUMBERS // columns, hint="100 of them are usual.")
 
 
 def _mean_and_error(values: Tensor) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from repsim_geo.numerics.norms import with_axes
 from repsim_geo.stats.descent import Hessian, Variance, best_point, descend, weighted
 from repsim_geo.stats.estimator import Estimator
 from repsim_geo.stats.frechet import FrechetMean
-from repsim_geo.stats.points import as_points, as_weights
+from repsim_geo.stats.points import as_points, as_weights, check_positive, check_whole
 
 _TOLERANCE = {torch.float64: 1e-11, torch.float32: 1e-5}
 # Directions that span less than this besides the first one lie on one geodesic.
@@ -108,6 +108,8 @@ class FrechetMedian(Estimator):
         points = as_points(self.manifold, points, batched=True)
         weights = as_weights(weights, points, self.manifold.ndim)
         weights = weights.expand(points.shape[: points.dim() - self.manifold.ndim])
+        check_whole(self.max_iter, "max_iter", 0, hint="200 steps are enough for most.")
+        check_positive(self.tol, "tol", hint="None takes what the dtype allows.", none=True)
         tol = _TOLERANCE[points.dtype] if self.tol is None else self.tol
         problem = _Deviation(self.manifold, points, weights)
         start = problem.start()
@@ -284,6 +286,7 @@ class TrimmedMean(Estimator):
         points = as_points(self.manifold, points)
         if not (isinstance(self.trim, Real) and 0 <= self.trim < 0.5):
             raise ValueError(f"trim must be a share from 0 to below 0.5, got {self.trim!r}. 0.1 is usual.")
+        check_whole(self.max_iter, "max_iter", 0, hint="50 rounds are enough for most.")
         n = points.shape[0]
         count = n - math.floor(n * float(self.trim))
         kept = self._nearest(FrechetMedian(self.manifold).fit(points).median_, points, count)

@@ -22,6 +22,7 @@ from repsim_geo.stats.mds import (
     batches,
     best_of_each,
     check_search,
+    check_table,
     filled,
     in_principal_axes,
     keep_best,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _SPHERE = UnitSphere(ndim=1)
+# Radius whose square is still a number.
+_LARGEST = 1e150
 
 
 class SphericalMDS(Scaling):
@@ -160,6 +163,7 @@ class SphericalMDS(Scaling):
         """
         check_search(self)
         given, w, scale = as_weighted(distances, weights)
+        check_table(self, len(given))
         d = self._as_angles(given)
         mass = w.sum(-1)
 
@@ -182,9 +186,10 @@ class SphericalMDS(Scaling):
 
     def _as_angles(self, distances: Tensor) -> Tensor:
         """Distances in radians, if they are not longer than half of a great circle."""
-        if not (isinstance(self.radius, Real) and 0 < self.radius < math.inf):
+        if not (isinstance(self.radius, Real) and 0 < self.radius < _LARGEST):
             raise ValueError(
-                f"radius must be positive and finite, got {self.radius!r}. 1 is right for radians."
+                f"radius must be positive and finite, got {self.radius!r}. Its square must be finite, too; "
+                "1 is right for radians."
             )
         d = working_precision(distances) / float(self.radius)
         longest = float(d.max())

@@ -216,6 +216,11 @@ class TangentPCA(Estimator):
                 f"scores must have shape (q, {self.n_components_}), a column for each component, got "
                 f"{tuple(scores.shape)}. Use what transform returns."
             )
+        if not bool(scores.isfinite().all()):
+            first = int((~scores.isfinite()).nonzero()[0, 0])
+            raise ValueError(
+                f"scores must be finite, got nan or infinity (first: row {first}). Leave these rows out."
+            )
         u = self.center_ + torch.tensordot(scores, self.components_, 1)
         return like(self.manifold.projx(self.manifold.expmap(self.mean_, u)), given)
 

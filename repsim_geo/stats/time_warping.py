@@ -12,6 +12,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -279,7 +280,7 @@ Last = tuple[Tensor, Tensor] | None
 
 
 def _time_warping(distances: Tensor, last: Last, squared: bool, diagonal: float) -> Warping:
-    if not 0 < diagonal < math.inf:
+    if isinstance(diagonal, bool) or not isinstance(diagonal, Real) or not 0 < diagonal < math.inf:
         raise ValueError(
             f"diagonal must be a positive weight of the steps in both paths, got {diagonal!r}. "
             "Use 1, or 2 for the symmetric form of Sakoe and Chiba."

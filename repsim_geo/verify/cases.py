@@ -5,16 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import torch
 from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
+from repsim_geo._checks import check_flag
+from repsim_geo.errors import ShapeError
 from repsim_geo.invariances import Invariance
 from repsim_geo.verify.isometry import Isometry
 from repsim_geo.verify.judge import quiet
-from repsim_geo.verify.measures import Distance, EmbeddedMeasure, Measure
+from repsim_geo.verify.measures import Distance, EmbeddedMeasure, Measure, name_instead
 from repsim_geo.verify.parts import IsometryPart, ManifoldPart, NetworkPart, Part, one_line
 
 
@@ -69,6 +72,7 @@ class ManifoldCase(Case):
 
     def parts(self) -> tuple[Part, ...]:
         """One: the laws of manifolds."""
+        _check_point(self.manifold, self.point)
         return (ManifoldPart(self.manifold, tuple(self.point), source=self.written),)
 
 
@@ -106,6 +110,8 @@ class DistanceCase(Case):
 
     def parts(self) -> tuple[Part, ...]:
         """One: the laws of distances between networks."""
+        _check_sizes(self.m, self.d)
+        check_flag(self.same_width, "same_width")
         measure = Measure(
             self.distance,
             invariances=self.invariances,
@@ -143,6 +149,9 @@ class MetricCase(Case):
 
     def _parts(self) -> tuple[Part, ...]:
         measure = EmbeddedMeasure(self.metric)
+        _check_sizes(self.m, self.d)
+        if self.same_width is not None:
+            check_flag(self.same_width, "same_width")
         name = self.name or one_line(self.metric)
         same = self.same_width if self.same_width is not None else not _takes_widths(measure, self.m, self.d)
         x = torch.randn(1, self.m, self.d, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -181,6 +190,13 @@ class IsometryCase(Case):
 
     def parts(self) -> tuple[Part, ...]:
         """One: the laws of isometries."""
+        if not callable(self.f):
+            raise TypeError(
+                f"f must be a function from points of source to points of target, got {self.f!r}. An "
+                "identity is lambda x: x."
+            )
+        _check_point(self.source, self.point, "source")
+        _check_manifold(self.target, "target")
         name = self.name or f"{one_line(self.source)} to {one_line(self.target)}"
         return (IsometryPart(Isometry(self.f, self.source, self.target), tuple(self.point), name),)
 
@@ -224,16 +240,49 @@ def as_case(subject: Any) -> Case:
             f"got {one_line(subject)} alone."
         )
     if isinstance(subject, str):
-        raise TypeError(
-            f"give the metric itself, such as AngularCKA(), not the name {subject!r}; names are for "
-            "compare() and the command line."
-        )
+        raise TypeError(name_instead(subject))
     if callable(subject) and not inspect.isclass(subject):
         return DistanceCase(subject)
     raise TypeError(
         "what is verified must be a metric, a pair (embedding, manifold) or (manifold, shape of a point), "
-        f"or a function d(x, y), got {one_line(subject)}."
+        f"or a function d(x, y), got {one_line(subject)}. Give an instance, such as AngularCKA()."
     )
+
+
+def _check_sizes(m: Any, d: Any) -> None:
+    for name, value, of in (("m", m, "inputs"), ("d", d, "units")):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise ValueError(
+                f"{name} must be a positive whole number of {of}, got {value!r}. Leave it out for a small "
+                "one."
+            )
+
+
+def _check_manifold(manifold: Any, name: str = "manifold") -> None:
+    if not isinstance(manifold, Manifold):
+        raise TypeError(
+            f"{name} must be a geoopt.Manifold, such as UnitSphere(), got {manifold!r}. A class has to be "
+            "called, and names are for compare()."
+        )
+
+
+def _check_point(manifold: Any, point: Any, name: str = "manifold") -> None:
+    _check_manifold(manifold, name)
+    try:
+        sizes = tuple(point)
+    except TypeError:
+        sizes = (None,)
+    if not all(isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in sizes):
+        raise TypeError(
+            f"point must be the shape of one point, positive whole numbers, got {point!r}. A point of 5 "
+            "numbers has the shape (5,)."
+        )
+    ok, reason = manifold.check_point(torch.empty(sizes, device="meta"), explain=True)
+    if not ok:
+        raise ShapeError(
+            f"point must be the shape of one point of {one_line(manifold)}, got {sizes}: {reason}. Give that "
+            "of an array that is a point, such as tuple(metric.embed(x).shape)."
+        )
 
 
 def _takes_widths(measure: EmbeddedMeasure, m: int, d: int) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable, Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
+from geoopt.manifolds.base import Manifold
 from torch import Tensor
 
+from repsim_geo._checks import check_flag
 from repsim_geo.invariances import Invariance, closure, invariance
 from repsim_geo.verify.networks import NetworkScene
 from repsim_geo.verify.statements import provides
@@ -47,7 +52,16 @@ class Measure:
         exchangeable: bool = True,
     ):
         if backend not in (None, "torch", "numpy"):
-            raise ValueError(f"backend must be 'torch', 'numpy' or None, got {backend!r}.")
+            raise ValueError(
+                f"backend must be 'torch', 'numpy' or None, got {backend!r}. None finds out by a call."
+            )
+        if not callable(function):
+            raise TypeError(
+                f"a distance must be a function d(x, y) of activations, got {function!r}. A metric has "
+                "check_metric()."
+            )
+        _check_claims(invariances, range)
+        check_flag(batched, "batched")
         self.function = function
         self.claims = None if invariances is None else closure(*map(invariance, invariances))
         self.range = range
@@ -162,6 +176,7 @@ class EmbeddedMeasure(Measure):
 
     def __init__(self, metric: Any):
         self.metric = self.free = metric
+        _check_metric(metric)
         self.paired = isinstance(metric, tuple)
         card = None if self.paired else metric.card
         super().__init__(
@@ -220,6 +235,46 @@ class EmbeddedMeasure(Measure):
         return super().provides(need)
 
 
+def name_instead(name: str) -> str:
+    """What to say where a metric is given by its name."""
+    return (
+        f"give the metric itself, such as AngularCKA(), not the name {name!r}; names are for "
+        "compare() and the command line."
+    )
+
+
+def _check_metric(metric: Any) -> None:
+    if isinstance(metric, str):
+        raise TypeError(name_instead(metric))
+    if isinstance(metric, tuple):
+        good = len(metric) == 2 and callable(metric[0]) and isinstance(metric[1], Manifold)
+    else:
+        good = not inspect.isclass(metric) and hasattr(metric, "embed") and hasattr(metric, "card")
+    if not good:
+        raise TypeError(
+            "metric must be a metric, such as AngularCKA(), or a pair (embedding, manifold), got "
+            f"{' '.join(repr(metric).split())}. A class has to be called; a manifold alone has "
+            "check_manifold(), and a function check_distance()."
+        )
+
+
+def _check_claims(invariances: Any, range: Any) -> None:
+    if isinstance(invariances, str) or not (invariances is None or isinstance(invariances, Iterable)):
+        raise TypeError(
+            f"invariances must be a list of names, got {invariances!r}. Write ['isotropic scaling'], or "
+            "leave them out for no claim."
+        )
+    if range is None:
+        return
+    ends = tuple(range) if isinstance(range, tuple | list) else ()
+    numbers = [e for e in ends if isinstance(e, Real) and not math.isnan(e)]
+    if len(ends) != 2 or len(numbers) != 2 or ends[0] > ends[1]:
+        raise ValueError(
+            f"range must be the smallest and the largest distance, got {range!r}. Write (0.0, math.inf) for "
+            "distances without a largest one."
+        )
+
+
 def _backend(function: Distance) -> str:
     """Answer "torch" for functions that return tensors when given tensors, "numpy" for others."""
     x, y = torch.randn(2, 8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -240,9 +295,14 @@ def _number(value: Any, draws: int | None) -> Tensor:
     if isinstance(value, np.generic | np.ndarray | float | int | complex):
         value = torch.as_tensor(np.asarray(value))
     if not isinstance(value, Tensor):
-        raise TypeError(f"a distance must be one number, got {type(value).__name__}.")
+        raise TypeError(
+            f"a distance must be one number, got {type(value).__name__}. Return a float, or a tensor."
+        )
     if value.numel() != (draws or 1):
-        raise TypeError(f"a distance must be one number for each pair, got shape {tuple(value.shape)}.")
+        raise TypeError(
+            f"a distance must be one number for each pair, got shape {tuple(value.shape)}. Take the mean, or "
+            "the sum, of what it has too many."
+        )
     if value.is_complex():
-        raise TypeError("a distance must be a real number, got a complex one.")
+        raise TypeError("a distance must be a real number, got a complex one. Take its real part.")
     return value.reshape(() if draws is None else (draws,)).double()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -26,7 +27,6 @@ from repsim_geo.verify.statements import Law
 BOTH = (torch.float64, torch.float32)
 # How many laws are shown with their smallest counterexample; the most basic ones first.
 _SHOWN = 3
-_NOTHING = "nothing to check: laws, scenes and dtypes must not be empty."
 
 
 def check(
@@ -85,10 +85,18 @@ def check(
     >>> check((Flat(ndim=1), (3,))).ok
     True
     """
-    case, dtypes = as_case(subject), tuple(dtypes)
+    case, dtypes = as_case(subject), _checked_dtypes(dtypes)
+    _check_numbers(seed, examples)
     examples = _default_examples(case) if examples is None else examples
     if on_fail not in ("raise", "report"):
-        raise ValueError(f"on_fail must be 'raise' or 'report', got {on_fail!r}.")
+        raise ValueError(
+            f"on_fail must be 'raise' or 'report', got {on_fail!r}. 'report' returns what failed."
+        )
+    if not isinstance(expected_failures, Mapping | None):
+        raise TypeError(
+            "expected_failures must be a mapping from the name of a law to a reason, got "
+            f"{expected_failures!r}. Leave it out if all laws should hold."
+        )
     expected = {**case.expected_failures, **(expected_failures or {})}
     parts = case.parts()
     asked_for = None if laws is None else _by_name(laws)
@@ -97,10 +105,10 @@ def check(
     records: list[Record] = []
     if isinstance(scenes, str):
         scenes = (scenes,)
-    wanted = None if scenes is None else tuple(scenes)
+    wanted = None if scenes is None else _listed(scenes, "scenes", "SCENES")
     _check_scenes(parts, wanted)
     if not dtypes or wanted == ():
-        raise ValueError(_NOTHING)
+        raise ValueError(_nothing("no dtypes" if not dtypes else "no scenes"))
     for part, some in zip(parts, chosen, strict=True):
         specs = _chosen_scenes(part, wanted)
         found = [r for dtype in dtypes for spec in specs for r in _on_scene(part, some, spec, dtype, seed)]
@@ -367,8 +375,45 @@ def _default_examples(case: Case) -> int:
 
 
 def _by_name(laws: Iterable[Law | str]) -> tuple[Law, ...]:
-    laws = [laws] if isinstance(laws, str) else laws
-    return tuple(law_of_name(law) if isinstance(law, str) else law for law in laws)
+    laws = [laws] if isinstance(laws, str | Law) else _listed(laws, "laws", "LAWS")
+    return tuple(law if isinstance(law, Law) else law_of_name(law) for law in laws)
+
+
+def _listed(values: Any, name: str, all_of_them: str) -> tuple[Any, ...]:
+    if not isinstance(values, Iterable):
+        raise TypeError(
+            f"{name} must be a list of names, got {values!r}. Leave them out for all; they are in "
+            f"repsim_geo.verify.{all_of_them}."
+        )
+    return tuple(values)
+
+
+def _nothing(got: str) -> str:
+    return (
+        f"nothing to check: laws, scenes and dtypes must not be empty, got {got}. Leave them out to check "
+        "everything."
+    )
+
+
+def _checked_dtypes(dtypes: Any) -> tuple[torch.dtype, ...]:
+    several = tuple(dtypes) if isinstance(dtypes, Iterable) and not isinstance(dtypes, str) else (None,)
+    if not all(dtype in BOTH for dtype in several):
+        raise TypeError(
+            f"dtypes must be a list of torch.float64 and torch.float32, got {dtypes!r}. Write "
+            "[torch.float64] for one of them."
+        )
+    return several  # type: ignore[return-value]
+
+
+def _check_numbers(seed: Any, examples: Any) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not abs(seed) < 2**63:
+        raise ValueError(f"seed must be a whole number, got {seed!r}. The same seed draws the same scenes.")
+    whole = isinstance(examples, Integral) and not isinstance(examples, bool) and examples >= 0
+    if not (examples is None or whole):
+        raise ValueError(
+            f"examples must be a whole number of scenes, zero or more, or None, got {examples!r}. Leave it "
+            "out for the default."
+        )
 
 
 def _chosen_laws(part: Part, wanted: tuple[Law, ...] | None) -> tuple[Law, ...]:
@@ -385,17 +430,22 @@ def _check_choice(
     expected: Mapping[str, str],
 ) -> None:
     if not any(chosen):
-        raise ValueError(_NOTHING)
+        raise ValueError(_nothing("no law that is asked of such a subject"))
     known = {law.name for part in parts for law in part.laws} | {law.name for some in chosen for law in some}
     unknown = set(expected) - known - {BUILDING}
     if unknown:
         raise ValueError(
-            f"expected_failures names unknown laws: {sorted(unknown)}. See repsim_geo.verify.LAWS."
+            f"expected_failures names unknown laws: {sorted(map(str, unknown))}. See repsim_geo.verify.LAWS."
         )
 
 
 def _check_scenes(parts: tuple[Part, ...], wanted: tuple[Any, ...] | None) -> None:
     known = dict.fromkeys(spec.name for part in parts for spec in part.scenes)
+    strange = [w for w in wanted or () if not isinstance(w, str) and not hasattr(w, "build")]
+    if strange:
+        raise TypeError(
+            f"scenes must be names, SceneSpec or NetworkSpec, got {strange[0]!r}. Known: {', '.join(known)}."
+        )
     unknown = [w for w in wanted or () if isinstance(w, str) and w not in known]
     if unknown:
         raise ValueError(f"no scene called {unknown[0]!r}. Known: {', '.join(known)}.")

@@ -211,8 +211,8 @@ def networks(
     >>> x.shape, bool((x == y).all())
     (torch.Size([4, 1]), True)
     """
-    if not 1 <= n <= 3:
-        raise ValueError(f"n must be 1, 2 or 3 networks, got {n}.")
+    if n not in (1, 2, 3):
+        raise ValueError(f"n must be 1, 2 or 3 networks, got {n!r}. Draw twice for more.")
     st = _st()
 
     def build(drawn: tuple[NetworkSpec, int]) -> list[Tensor]:
@@ -392,6 +392,6 @@ def points(
     ValueError
         More than three points.
     """
-    if not 1 <= n <= 3:
-        raise ValueError(f"n must be 1, 2 or 3 points, got {n}.")
+    if n not in (1, 2, 3):
+        raise ValueError(f"n must be 1, 2 or 3 points, got {n!r}. Draw twice for more.")
     return scenes(manifold, point, dtype=dtype).map(lambda s: tuple(w[0] for w in (s.x, s.y, s.z)[:n]))

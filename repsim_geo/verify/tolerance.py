@@ -57,12 +57,24 @@ def tolerance(kind: str, dtype: torch.dtype, amplification: float = 1.0, *, sens
     -------
     float
 
+    Raises
+    ------
+    ValueError, TypeError
+        No such row, or another dtype.
+
     Examples
     --------
     >>> import torch
     >>> tolerance("one percent", torch.float32)
     0.01
     """
+    if kind not in _FIXED and kind not in _ROUNDING:
+        raise ValueError(
+            f"kind must be one of {', '.join((*_ROUNDING, *_FIXED))}, got {kind!r}. Take 'rounding' for one "
+            "formula, and 'composed' for several in a row."
+        )
+    if dtype not in (torch.float64, torch.float32):
+        raise TypeError(f"dtype must be torch.float64 or torch.float32, got {dtype!r}. Take one of them.")
     if kind in _FIXED:
         return _FIXED[kind][dtype]
     amplified = kind in ("composed", "transport") or (sensitive and kind == "rounding")

@@ -214,6 +214,11 @@ def confusion_matrix(counts: ArrayLike, names: Sequence[str], *, ax: Axes | None
             f"counts must have a row and a column for each of {k} names, got {values.shape}. "
             "Give one name for each group."
         )
+    if not bool((values >= 0).all()) or not bool(np.isfinite(values).all()):
+        raise ValueError(
+            "counts must be finite and not negative, got entries from "
+            f"{values.min():.3g} to {values.max():.3g}. Differences of two tables have no picture here."
+        )
     ax = axes_or_new(ax, (min(1.6 + 0.75 * k, 12.0), min(1.2 + 0.6 * k, 12.0)), "compressed")
     shown = np.where(values > 0, values, np.nan)
     image = _draw(ax, shown)

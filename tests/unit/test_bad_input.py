@@ -664,7 +664,7 @@ CASES = [
     ("data that are a number", lambda: extract(NET, 3, "0"), TypeError,
      "data must be a DataLoader, an iterable ... got int. ... Write [batch] for a single batch."),
     ("a batch in words", lambda: extract(NET, [X.float(), "a"], "0"), TypeError,
-     "a batch must be a tensor, a tuple that ... got str. ... Run the model on it with forward=."),
+     "a batch must be a tensor, a tuple that ... got a str. ... Run the model on it with forward=."),
     ("names of other inputs in data", lambda: extract(NET, X.float(), "0", ids=["a"]), ShapeError,
      "ids must name every input ... got 1 for more than 1 inputs. ... Give one for each."),
     # what was found by trying, and mended

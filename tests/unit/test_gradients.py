@@ -361,9 +361,6 @@ def test_projection_of_vectors_at_a_singular_covariance():
     assert first(lambda a, w: BURES.proju(outer(a), symmetric(w)), inputs)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="projx of a frame: singular vectors of equal singular values, in torch's svd"
-)
 def test_projection_of_frames():
     x = torch.linalg.qr(parameters(7, 3, seed=0).detach())[0].requires_grad_()
     assert first(rg.Grassmannian().projx, (x,))

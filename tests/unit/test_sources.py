@@ -18,7 +18,7 @@ import torch
 import zarr
 
 from repsim_geo import ShapeError
-from repsim_geo.sources.source import Source, as_source
+from repsim_geo.sources import Source, as_source
 
 M, D = 23, 6
 
@@ -683,7 +683,7 @@ def test_fingerprint_of_a_large_array_sees_its_ends_and_its_shape():
 READ = """
 import sys
 from pathlib import Path
-from repsim_geo.sources.source import as_source
+from repsim_geo.sources import as_source
 import numpy as np
 
 def peak():

@@ -43,7 +43,7 @@ def law(name: str) -> Law:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         No such law.
 
     Examples
@@ -51,6 +51,10 @@ def law(name: str) -> Law:
     >>> law("triangle_inequality").statement
     'd(x, z) <= d(x, y) + d(y, z).'
     """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"name must be that of a law, a string, got {name!r}. See repsim_geo.verify.LAWS for names."
+        )
     known = {known.name: known for known in (*LAWS, *METRIC_LAWS, *ISOMETRY_LAWS)}
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)

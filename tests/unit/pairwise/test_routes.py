@@ -14,7 +14,7 @@ from repsim_geo.pairwise.jobs import Jobs
 from repsim_geo.pairwise.networks import Networks
 from repsim_geo.pairwise.shapes import ShapeProducts
 from repsim_geo.pairwise.tiles import MatrixTiles
-from repsim_geo.sources.source import as_source
+from repsim_geo.sources import as_source
 
 MIXED = (3, 4, 40, 5, 41, 9)
 JOBS = Jobs(None, progress=False, store=None)
