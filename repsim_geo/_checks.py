@@ -71,7 +71,8 @@ def as_activations(x: Any, name: str = "x") -> Tensor:
         except (TypeError, ValueError, RuntimeError) as error:
             raise TypeError(
                 f"{name} must be a tensor or an array of numbers with shape (m, d), "
-                f"got {type(x).__name__}: {str(error).rstrip('.')}. Give rows of equal length, one for each input."
+                f"got {type(x).__name__}: {str(error).rstrip('.')}. "
+                "Give rows of equal length, one for each input."
             ) from error
     if x.layout != torch.strided:
         raise TypeError(f"{name} must be a dense tensor, got layout {x.layout}. Use {name}.to_dense().")
