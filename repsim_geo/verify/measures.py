@@ -86,6 +86,9 @@ class Measure:
             return _number(self.function(x.clone(), y.clone()), len(x))
         return torch.stack([self.one(a, b) for a, b in zip(x, y, strict=True)])
 
+    resolution: float = 0.0
+    """Distance below which there is nothing but rounding: that of angles and logarithms is absolute."""
+
     def at(self, scene: NetworkScene) -> Measure:
         """The measure of the networks of a scene; a plain function is the same everywhere."""
         return self
@@ -124,7 +127,7 @@ class Measure:
         """What a large distance is in a scene: residuals are relative to it; shape (draws)."""
         if "unit" not in scene.known:
             d = [self._ordinary(scene), *(self.between(scene, pair) for pair in ("x y", "y z", "x z"))]
-            largest = torch.stack(d).abs().nan_to_num(0.0, 0.0, 0.0).amax(0)
+            largest = torch.stack(d).abs().nan_to_num(0.0, 0.0, 0.0).amax(0).clamp_min(self.resolution)
             scene.known["unit"] = torch.where(largest > 0, largest, 1.0)
         return scene.known["unit"]
 
@@ -179,6 +182,8 @@ class EmbeddedMeasure(Measure):
         _check_metric(metric)
         self.paired = isinstance(metric, tuple)
         card = None if self.paired else metric.card
+        if card is not None and card.unit.startswith(("radians", "dimensionless")):
+            self.resolution = 1e3 * torch.finfo(torch.float64).eps
         super().__init__(
             self._distance,
             invariances=None if card is None else card.invariances,

@@ -235,7 +235,10 @@ def test_means_of_clusters_tighter_than_the_root_of_rounding(dtype, spread):
 
 def test_overflow_is_infinite_not_zero():
     x, y = 1e20 * draw(10, 3, dtype=torch.float32), 1e20 * draw(10, 3, seed=1, dtype=torch.float32)
-    assert float(rg.compare(x, y, "size_and_shape")) == np.inf
+    metric = rg.SizeAndShape()
+    assert float(metric.dist(metric.embed(x), metric.embed(y))) == np.inf
+    with pytest.raises(ValueError, match="overflow in float32. Divide all activations by a common number"):
+        rg.compare(x, y, metric)
 
 
 def test_tables_of_angles_promote_dtypes_and_have_the_gradient_of_an_angle():
