@@ -7,9 +7,11 @@ from repsim_geo.cli.common import (
     UsageError,
     aligned,
     as_json,
+    check_picture,
     check_target,
     metric_of,
     note,
+    save_picture,
     say,
     told,
 )
@@ -28,25 +30,30 @@ def add_mean(application: Any, typer: Any) -> None:
         output: str | None = typer.Option(
             None, "--output", metavar="FILE", help="Write activations of the mean: .npz or .safetensors."
         ),
+        picture: str | None = shared.picture,
         json: bool = shared.json,
         show_traceback: bool = shared.traceback,
     ) -> None:
         """Mean of networks: the representation with the least sum of squared distances to them."""
         with told(show_traceback):
             check_target(output, (".npz", ".safetensors"), "a mean")
+            check_picture(picture)
             chosen = metric_of(metric, option)
-            arrays, _ = networks_of(files)
+            arrays, groups = networks_of(files)
             refuse_input(output, arrays)
             reps = [load(array) for array in arrays.values()]
-            fitted, distances, resolved = _fitted(reps, chosen)
+            fitted, points, resolved = _fitted(reps, chosen)
+            distances = resolved.dist(fitted.mean_, points)
             facts = _facts(fitted, dict(zip(arrays, distances.tolist(), strict=True)), chosen.card)
             say(as_json(facts) if json else _text(facts))
             if output is not None:
                 _write(fitted.mean_, resolved, reps[0].ids, output)
+            if picture is not None:
+                _draw(distances, resolved.cdist(points, points), groups, resolved.card.unit, picture)
 
 
 def _fitted(reps: list[Any], metric: Any) -> tuple[Any, Any, Any]:
-    """Fitted mean, distances of the networks to it, and the metric with the sizes of the data."""
+    """Fitted mean, points of the networks, and the metric with the sizes of the data."""
     import torch
 
     from repsim_geo import FrechetMean, _checks
@@ -58,7 +65,7 @@ def _fitted(reps: list[Any], metric: Any) -> tuple[Any, Any, Any]:
     metric = metric.resolve(tensors)
     points = torch.stack([metric.embed(x) for x in tensors])
     fitted = FrechetMean(metric).fit(points)
-    return fitted, metric.dist(fitted.mean_, points), metric
+    return fitted, points, metric
 
 
 def _facts(fitted: Any, distances: dict[str, float], card: Any) -> dict[str, Any]:
@@ -88,6 +95,23 @@ def _text(facts: dict[str, Any]) -> str:
             aligned([("network", "distance to the mean"), *facts["distances"].items()]),
         ]
     )
+
+
+def _draw(distances: Any, table: Any, groups: list[str], unit: str, file: str) -> None:
+    import numpy as np
+
+    from repsim_geo import viz
+
+    to_mean, between = {}, {}
+    for group in dict.fromkeys(groups):
+        chosen = np.array([name == group for name in groups])
+        name = group if len(set(groups)) > 1 else "networks"
+        to_mean[name] = distances[chosen]
+        inside = table[chosen][:, chosen]
+        between[name] = inside[np.triu_indices(len(inside), 1)]
+    ax = viz.mean_and_members(to_mean, between, unit=unit)
+    ax.set_xlabel(ax.get_xlabel().replace("distance", "distance to the mean", 1))
+    save_picture(ax, file)
 
 
 def _write(point: Any, metric: Any, ids: Any, file: str) -> None:

@@ -14,6 +14,8 @@ from repsim_geo.cli.common import (
 )
 from repsim_geo.cli.networks import layers_of, load, networks_of, short_names
 
+_NAMED = 24  # layers whose names a picture has room for
+
 
 def add_path(application: Any, typer: Any) -> None:
     """Add the command to the application."""
@@ -60,7 +62,7 @@ def add_path(application: Any, typer: Any) -> None:
                 unit = f" ({resolved.card.unit})" if resolved.card.unit else ""
                 say("\n\n".join([f"{resolved.card.key}{unit}", *(f"{n}: {d}" for n, d in described.items())]))
             if picture is not None:
-                _draw(resolved, points, end, picture)
+                _draw(resolved, networks, points, end, picture)
 
 
 def _layers(files: list[str]) -> dict[str, dict[str, str]]:
@@ -132,19 +134,21 @@ def _facts(described: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _draw(metric: Any, points: dict[str, Any], end: Any, file: str) -> None:
+def _draw(
+    metric: Any, networks: dict[str, dict[str, str]], points: dict[str, Any], end: Any, file: str
+) -> None:
     import torch
 
     from repsim_geo import MetricMDS, viz
 
     stacked = torch.cat([*points.values(), *([] if end is None else [end[None]])])
     places = MetricMDS(2, seed=0).fit(metric.cdist(stacked, stacked)).embedding_
-    paths = dict(
-        zip(
-            points,
-            places[: sum(map(len, points.values()))].split([len(p) for p in points.values()]),
-            strict=True,
-        )
-    )
-    options = {} if end is None else {"end": places[-1]}
-    save_picture(viz.layer_paths(paths, unit=metric.card.unit, **options), file)
+    counts = [len(layers) for layers in points.values()]
+    paths = dict(zip(points, places[: sum(counts)].split(counts), strict=True))
+    anchors = None if end is None else {"target": places[-1]}
+    ax = viz.layer_paths(paths, anchors, unit=metric.card.unit)
+    if sum(counts) <= _NAMED:
+        for name, path in paths.items():
+            for layer, place in zip(networks[name], path.tolist(), strict=True):
+                ax.annotate(layer, place, xytext=(6, 4), textcoords="offset points", fontsize=7)
+    save_picture(ax, file)

@@ -188,6 +188,9 @@ def test_embed_takes_activations_or_a_table(files, scaling):
         ("embed", "last"),
         ("embed", "last", "--scaling", "spherical"),
         ("path", "a.npz", "b.safetensors", "c"),
+        ("path", "a.npz", "--target", "last/run1.npy"),
+        ("mean", "last"),
+        ("mean", "a.npz", "c"),
     ],
 )
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
