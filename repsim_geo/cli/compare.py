@@ -83,7 +83,13 @@ def table_facts(table: Any) -> dict[str, Any]:
 
 def table_text(table: Any) -> str:
     """A table of distances for the terminal."""
-    body = [(name, *map(float, row)) for name, row in zip(table.rows, table.distances, strict=True)]
+    import torch
+
+    distances = table.distances
+    if distances.numel():  # nothing beside one, or beside the largest, is shown as nothing
+        eps = 16 * torch.finfo(distances.dtype).eps
+        distances = distances.where(distances.abs() >= eps * distances.abs().amax().clamp_min(1.0), 0.0)
+    body = [(name, *map(float, row)) for name, row in zip(table.rows, distances, strict=True)]
     title = f"{table.metric} ({table.unit})" if table.unit else table.metric
     return f"{title}\n{aligned([('', *table.columns), *body])}"
 

@@ -77,6 +77,8 @@ def test_compare_goes_layer_by_layer_where_there_are_several(files):
     np.testing.assert_allclose(facts["distances"], wanted, atol=1e-12)
     one = as_json("compare", "a.npz::head", "c::stem")
     assert one["distances"] == [[pytest.approx(float(rg.compare(a["head"], load_activations("c")["stem"])))]]
+    own = answer("compare", "a.npz", "a.npz").splitlines()[2:]
+    assert [row.split()[1 + i] for i, row in enumerate(own)] == ["0", "0", "0"]
     text = answer("compare", "a.npz", "c")
     assert text.splitlines()[:2] == ["angular_cka (radians)", "        stem  block    head"]
 
