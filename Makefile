@@ -14,6 +14,7 @@ help:
 	@echo "make verification  write docs/verification.md: who keeps which law"
 	@echo "make bench   run the short benchmarks, write docs/performance.md; some minutes"
 	@echo "make docs    build docs/_build/html: guides, reference, gallery; some minutes the first time"
+	@echo "make dist    build a wheel and an sdist, and try both in empty environments; some minutes"
 	@echo "make lint    check style, types and who imports whom"
 	@echo "make clean   remove all that make has made, .venv too"
 
@@ -36,6 +37,12 @@ docs:
 	@OMP_NUM_THREADS=1 $(IN_VENV) python -m sphinx -W --keep-going -q -d docs/_build/doctrees -b html docs docs/_build/html $(ARGS)
 	@echo "open docs/_build/html/index.html"
 
+# A wheel and an sdist, each tried in an empty environment. Some minutes: torch is installed twice.
+dist:
+	@$(IN_VENV) python -m pip install --quiet build
+	@$(IN_VENV) python -m build --outdir dist .
+	@$(IN_VENV) python .ci/smoke.py dist/*
+
 lint:
 	$(IN_VENV) ruff check .
 	$(IN_VENV) ruff format --check .
@@ -46,4 +53,4 @@ clean:
 	rm -rf .venv demo-output docs/_build docs/examples docs/reference/api .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test verification bench docs lint clean
+.PHONY: help demo test verification bench docs dist lint clean
