@@ -15,7 +15,7 @@ from repsim_geo.cli.common import (
     say,
     told,
 )
-from repsim_geo.cli.networks import load, networks_of, refuse_input
+from repsim_geo.cli.networks import embedded, load, networks_of, refuse_input
 
 
 def add_mean(application: Any, typer: Any) -> None:
@@ -56,16 +56,11 @@ def _fitted(reps: list[Any], metric: Any) -> tuple[Any, Any, Any]:
     """Fitted mean, points of the networks, and the metric with the sizes of the data."""
     import torch
 
-    from repsim_geo import FrechetMean, _checks
+    from repsim_geo import FrechetMean
 
-    tensors = [_checks.as_activations(x, x.name) for x in reps]
-    for x, rep in zip(tensors, reps, strict=True):
-        _checks.check_pair(tensors[0], x, "mean", (reps[0].name, rep.name))
-        metric.check_input(x, rep.name)
-    metric = metric.resolve(tensors)
-    points = torch.stack([metric.embed(x) for x in tensors])
-    fitted = FrechetMean(metric).fit(points)
-    return fitted, points, metric
+    points, metric = embedded([(x.name, x) for x in reps], metric, "mean")
+    stacked = torch.stack(points)
+    return FrechetMean(metric).fit(stacked), stacked, metric
 
 
 def _facts(fitted: Any, distances: dict[str, float], card: Any) -> dict[str, Any]:

@@ -58,12 +58,11 @@ def layers_of(name: str) -> dict[str, str]:
         Those that are activations, in the order of the file.
     """
     from repsim_geo.sources import as_source, names_of_arrays, split_name
-    from repsim_geo.sources.folders import is_folder_of_layers
 
     path, entry = split_name(name)
     if any(mark in path for mark in "*?") and not os.path.exists(path):
         raise UsageError(f"{name} is a pattern that the shell has found no file for. Look at the folder.")
-    if os.path.isdir(path) and not path.endswith(".zarr") and not is_folder_of_layers(path):
+    if is_plain_folder(path):
         raise UsageError(
             f"{name} must be one network, got a folder. Take one of its files here; repsim-geo pairwise "
             "takes all."
@@ -81,6 +80,52 @@ def layers_of(name: str) -> dict[str, str]:
     if not found:
         raise refused or UsageError(f"{name} holds no array. Write activations into it.")
     return found
+
+
+def is_plain_folder(name: str | os.PathLike[str]) -> bool:
+    """
+    Whether this is a folder of networks, and not a network of its own: layers with an index, or Zarr.
+
+    Parameters
+    ----------
+    name : str or path
+
+    Returns
+    -------
+    bool
+    """
+    from repsim_geo.sources.folders import is_folder_of_layers
+
+    path = Path(name).expanduser()
+    return path.is_dir() and path.suffix.lower() != ".zarr" and not is_folder_of_layers(path)
+
+
+def embedded(named: Sequence[tuple[str, Any]], metric: Any, caller: str) -> tuple[list[Any], Any]:
+    """
+    Points of networks that describe the same inputs.
+
+    Parameters
+    ----------
+    named : sequence of (str, Activations)
+        With the names by which errors call them.
+    metric : RepresentationMetric
+    caller : str
+        Command that was given.
+
+    Returns
+    -------
+    points : list of Tensor
+    metric : RepresentationMetric
+        With the sizes of the data.
+    """
+    from repsim_geo import _checks
+
+    tensors = [_checks.as_activations(x, name) for name, x in named]
+    for (name, _), x in zip(named, tensors, strict=True):
+        _checks.check_pair(tensors[0], x, caller, (named[0][0], name))
+        metric.check_input(x, name)
+    metric = metric.resolve(tensors)
+    return [metric.embed(x) for x in tensors], metric
 
 
 def load(array: str) -> Any:
@@ -156,7 +201,7 @@ def _files(names: Sequence[str]) -> list[str]:
     found = []
     for name in names:
         path = Path(name).expanduser()
-        if not path.is_dir() or path.suffix.lower() == ".zarr" or is_folder_of_layers(path):
+        if not is_plain_folder(path):
             found.append(name)
             continue
         inside = [

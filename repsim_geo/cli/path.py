@@ -12,7 +12,7 @@ from repsim_geo.cli.common import (
     say,
     told,
 )
-from repsim_geo.cli.networks import layers_of, load, networks_of, short_names
+from repsim_geo.cli.networks import embedded, is_plain_folder, layers_of, load, networks_of, short_names
 
 _NAMED = 24  # layers whose names a picture has room for
 
@@ -67,7 +67,7 @@ def add_path(application: Any, typer: Any) -> None:
 
 def _layers(files: list[str]) -> dict[str, dict[str, str]]:
     """Layers of every network, by its name."""
-    found = {name: layers_of(name) for name in files if not _is_plain_folder(name)}
+    found = {name: layers_of(name) for name in files if not is_plain_folder(name)}
     if len(found) == len(files) and all(len(layers) > 1 for layers in found.values()):
         return dict(zip(short_names(files), found.values(), strict=True))
     if any(len(layers) > 1 for layers in found.values()):
@@ -79,31 +79,16 @@ def _layers(files: list[str]) -> dict[str, dict[str, str]]:
     return {"network": arrays}
 
 
-def _is_plain_folder(name: str) -> bool:
-    from pathlib import Path
-
-    from repsim_geo.sources.folders import is_folder_of_layers
-
-    return Path(name).is_dir() and not is_folder_of_layers(name) and not name.rstrip("/").endswith(".zarr")
-
-
 def _points(
     networks: dict[str, dict[str, str]], metric: Any, target: str | None
 ) -> tuple[dict[str, Any], Any, Any]:
     """Points of the layers of every network, the metric with its sizes, and where all should end."""
     import torch
 
-    from repsim_geo import _checks
-
     named = [(f"{name}/{layer}", load(a)) for name, layers in networks.items() for layer, a in layers.items()]
     if target is not None:
         named.append((target, load(target)))
-    tensors = [_checks.as_activations(x, name) for name, x in named]
-    for (name, _), x in zip(named, tensors, strict=True):
-        _checks.check_pair(tensors[0], x, "path", (named[0][0], name))
-        metric.check_input(x, name)
-    metric = metric.resolve(tensors)
-    points = [metric.embed(x) for x in tensors]
+    points, metric = embedded(named, metric, "path")
     end = points.pop() if target is not None else None
     found = {}
     for name, layers in networks.items():

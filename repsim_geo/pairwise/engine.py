@@ -6,16 +6,16 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from numbers import Integral
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from repsim_geo import _checks
-from repsim_geo.activations import labeled
+from repsim_geo.activations import Ids, labeled
 from repsim_geo.embeddings.matrix_form import MatrixForm
 from repsim_geo.errors import ShapeError
 from repsim_geo.metrics.base import RepresentationMetric
@@ -40,7 +40,7 @@ from repsim_geo.pairwise.store import TileStore, recorded_run
 from repsim_geo.pairwise.tiles import MatrixTiles
 from repsim_geo.pairwise.work import Work
 from repsim_geo.registry import Method, as_metric
-from repsim_geo.sources import Source, as_source, row_ids
+from repsim_geo.sources import Source, as_source, row_ids, split_name
 
 # Seconds of a sample that need not be repeated.
 _LONG_SAMPLE = 0.3
@@ -417,17 +417,19 @@ def _sources(reps: Any, what: str, repeats: bool) -> list[Source]:
         named = [(f"{what}[{i}]", x) for i, x in enumerate(reps)]
     if not named:
         raise ShapeError(f"{what} must hold at least one representation, got none. Add networks.")
-    return [_source(x, name, repeats) for name, x in named]
+    # All arrays of a file have the same rows: their names are read once.
+    names_of_rows = cache(row_ids)
+    return [_source(x, name, repeats, names_of_rows) for name, x in named]
 
 
-def _source(x: Any, name: str, repeats: bool) -> Source:
+def _source(x: Any, name: str, repeats: bool, names_of_rows: Callable[[str], Ids | None]) -> Source:
     if repeats and not isinstance(x, str | PathLike | Source) and not callable(x):
         tensor = _checks.as_activations(x, name)
         if tensor.dim() == 3:
             return _Repeats(tensor, name)
     source = as_source(x, name)
     if isinstance(x, str | PathLike):
-        source.ids = row_ids(x)
+        source.ids = names_of_rows(split_name(fspath(x))[0])
     return source
 
 
